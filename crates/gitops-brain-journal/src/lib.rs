@@ -1,0 +1,1 @@
+//! crates/gitops-brain-journal

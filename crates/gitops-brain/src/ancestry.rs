@@ -1,0 +1,478 @@
+//! How commits descend from each other: what was said of it, and the graph that it makes.
+
+use std::{
+    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
+    mem,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::commit::{CommitId, CommitObject, CommitObjectError};
+
+/// What was said of the descent of commits. A union: what is said again, or in another order, makes
+/// the same graph.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Ancestry {
+    /// The parents of commits, all of them: no parents means a root.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parents>,
+    /// Commits that are known to contain others. Nothing follows of what they do *not* contain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contains: Vec<Contains>,
+}
+
+/// All parents of one commit.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "a commit has parents, and nothing more is to be said")]
+pub struct Parents {
+    /// The commit.
+    pub commit: CommitId,
+    /// Its parents; none for a root.
+    pub parents: Vec<CommitId>,
+}
+
+/// Some ancestors of one commit, as a git host's push webhook tells them.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "it says this and nothing more")]
+pub struct Contains {
+    /// The commit.
+    pub commit: CommitId,
+    /// Commits that it descends from.
+    pub ancestors: Vec<CommitId>,
+}
+
+impl Ancestry {
+    /// What raw commit objects prove, as `git cat-file commit <id>` prints them. The id of each is
+    /// recomputed from its bytes, so nobody can claim parents that a commit does not have, and a
+    /// shallow clone cannot pass its boundary off as a root.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not a commit object.
+    pub fn from_objects<T: AsRef<[u8]>>(
+        objects: impl IntoIterator<Item = T>,
+    ) -> Result<Self, CommitObjectError> {
+        let parents = objects
+            .into_iter()
+            .map(|object| {
+                let CommitObject { id, parents, .. } = CommitObject::parse(object.as_ref())?;
+                Ok(Parents { commit: id, parents })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { parents, contains: Vec::new() })
+    }
+
+    /// Parents that somebody claims without proof.
+    #[must_use]
+    pub fn claimed(parents: Vec<Parents>) -> Self {
+        Self { parents, contains: Vec::new() }
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parents.is_empty() && self.contains.is_empty()
+    }
+}
+
+/// A commit within the graph.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct CommitIndex(pub(crate) u32);
+
+impl CommitIndex {
+    fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All commits that were heard of, and what is known of their descent.
+///
+/// Each has a *level* above those of all that it is known to descend from. A search for `C` from one
+/// of its descendants never has to look at or below the level of `C`, so it costs what lies between
+/// the two and not what lies beneath.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CommitGraph {
+    index: HashMap<CommitId, CommitIndex>,
+    nodes: Vec<Node>,
+    /// Claims can contradict each other. Levels mean nothing then, and searches do without.
+    cyclic: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    id: CommitId,
+    level: i64,
+    parents: Links,
+    /// Ancestors that are not known to be parents.
+    contains: Links,
+    /// The reverse of both.
+    children: Links,
+    parents_known: bool,
+}
+
+/// Few commits have more than one parent or child: those need no memory of their own.
+#[derive(Clone, Debug, Default)]
+enum Links {
+    #[default]
+    None,
+    One(CommitIndex),
+    Many(Box<Vec<CommitIndex>>),
+}
+
+impl Links {
+    fn as_slice(&self) -> &[CommitIndex] {
+        match self {
+            Self::None => &[],
+            Self::One(link) => std::slice::from_ref(link),
+            Self::Many(links) => links,
+        }
+    }
+
+    fn insert(&mut self, link: CommitIndex) -> bool {
+        if self.as_slice().contains(&link) {
+            return false;
+        }
+        *self = match mem::take(self) {
+            Self::None => Self::One(link),
+            Self::One(first) => Self::Many(Box::new(vec![first, link])),
+            Self::Many(mut links) => {
+                links.push(link);
+                Self::Many(links)
+            }
+        };
+        true
+    }
+}
+
+impl CommitGraph {
+    pub(crate) fn find(&self, id: &CommitId) -> Option<CommitIndex> {
+        self.index.get(id).copied()
+    }
+
+    /// The commit's place in the graph, with room made for it if it is new.
+    pub(crate) fn intern(&mut self, id: CommitId) -> CommitIndex {
+        self.intern_at(id, 0)
+    }
+
+    fn intern_at(&mut self, id: CommitId, level: i64) -> CommitIndex {
+        *self.index.entry(id).or_insert_with(|| {
+            // Four thousand million commits would need more memory than there is.
+            let index = CommitIndex(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+            self.nodes.push(Node {
+                id,
+                level,
+                parents: Links::None,
+                contains: Links::None,
+                children: Links::None,
+                parents_known: false,
+            });
+            index
+        })
+    }
+
+    pub(crate) fn id(&self, commit: CommitIndex) -> Option<CommitId> {
+        self.nodes.get(commit.get()).map(|node| node.id)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = CommitId> {
+        self.nodes.iter().map(|node| node.id)
+    }
+
+    /// Takes in what was said. Returns whether anything of it is new.
+    pub(crate) fn extend(&mut self, ancestry: &Ancestry) -> bool {
+        let mut changed = false;
+        for Parents { commit, parents } in &ancestry.parents {
+            let child = self.intern(*commit);
+            for parent in parents {
+                changed |= self.link(child, *parent, |node| &mut node.parents);
+            }
+            if let Some(node) = self.nodes.get_mut(child.get()) {
+                changed |= !mem::replace(&mut node.parents_known, true);
+            }
+        }
+        for Contains { commit, ancestors } in &ancestry.contains {
+            let child = self.intern(*commit);
+            for ancestor in ancestors {
+                changed |= self.link(child, *ancestor, |node| &mut node.contains);
+            }
+        }
+        changed
+    }
+
+    fn link(
+        &mut self,
+        child: CommitIndex,
+        parent: CommitId,
+        links: impl Fn(&mut Node) -> &mut Links,
+    ) -> bool {
+        let Some(node) = self.nodes.get(child.get()) else { return false };
+        if node.id == parent {
+            return false;
+        }
+        // A parent that is new goes one level down, a child that is new one level up: a history that
+        // comes in its own order, either way round, never has to be levelled again.
+        let unlinked = node.level == 0
+            && matches!((&node.parents, &node.contains, &node.children), (Links::None, Links::None, Links::None));
+        let parent = self.intern_at(parent, node.level - 1);
+        let level = self.level(parent) + 1;
+        let Some(node) = self.nodes.get_mut(child.get()) else { return false };
+        if !links(node).insert(parent) {
+            return false;
+        }
+        if unlinked {
+            node.level = level;
+        }
+        let raise = node.level < level;
+        if let Some(node) = self.nodes.get_mut(parent.get()) {
+            node.children.insert(child);
+        }
+        if raise {
+            self.raise(child, level, parent);
+        }
+        true
+    }
+
+    /// Puts a commit on a higher level, and its descendants above it.
+    fn raise(&mut self, commit: CommitIndex, level: i64, parent: CommitIndex) {
+        let mut queue = VecDeque::from([(commit, level)]);
+        while let Some((commit, level)) = queue.pop_front() {
+            if commit == parent {
+                self.cyclic = true;
+                return;
+            }
+            let Some(node) = self.nodes.get_mut(commit.get()) else { continue };
+            if node.level < level {
+                node.level = level;
+                queue.extend(node.children.as_slice().iter().map(|child| (*child, level + 1)));
+            }
+        }
+    }
+
+    fn level(&self, commit: CommitIndex) -> i64 {
+        self.nodes.get(commit.get()).map_or(0, |node| node.level)
+    }
+
+    fn parents(&self, commit: CommitIndex) -> &[CommitIndex] {
+        self.nodes.get(commit.get()).map_or(&[], |node| node.parents.as_slice())
+    }
+
+    /// Everything that a commit is directly known to descend from.
+    fn ancestors(&self, commit: CommitIndex) -> impl Iterator<Item = CommitIndex> {
+        let node = self.nodes.get(commit.get());
+        let parents = node.map_or(&[][..], |node| node.parents.as_slice());
+        let contains = node.map_or(&[][..], |node| node.contains.as_slice());
+        parents.iter().chain(contains).copied()
+    }
+
+    /// Whether `commit` is `ancestor`, or is known to descend from it.
+    pub(crate) fn contains(&self, commit: CommitIndex, ancestor: CommitIndex) -> bool {
+        if commit == ancestor {
+            return true;
+        }
+        let floor = if self.cyclic { i64::MIN } else { self.level(ancestor) };
+        let above = |at| self.ancestors(at).filter(move |way| self.level(*way) >= floor);
+        let mut at = commit;
+        // Most of a history is a straight line, on which nothing is met twice.
+        while !self.cyclic {
+            let mut ways = above(at);
+            match (ways.next(), ways.next()) {
+                (None, _) => return false,
+                (Some(way), None) if way == ancestor => return true,
+                (Some(way), None) => at = way,
+                (Some(_), Some(_)) => break,
+            }
+        }
+        let mut seen = HashSet::from([at]);
+        let mut stack = vec![at];
+        while let Some(at) = stack.pop() {
+            if at == ancestor {
+                return true;
+            }
+            stack.extend(above(at).filter(|way| seen.insert(*way)));
+        }
+        false
+    }
+
+    /// Whether it is known that `commit` does *not* contain `other`: every path back from it ends in
+    /// an ancestor of `other`, or in a root.
+    pub(crate) fn lacks(&self, commit: CommitIndex, other: CommitIndex) -> bool {
+        if self.contains(commit, other) {
+            return false;
+        }
+        if self.cyclic { self.lacks_slowly(commit, other) } else { self.lacks_by_level(commit, other) }
+    }
+
+    /// Walks back from both at once, highest level first: whatever descends from a commit was looked
+    /// at before it, so that the walk can end at the merge bases.
+    fn lacks_by_level(&self, commit: CommitIndex, other: CommitIndex) -> bool {
+        const OURS: u8 = 1;
+        const THEIRS: u8 = 2;
+        let mut marks: HashMap<CommitIndex, u8> = HashMap::from([(commit, OURS), (other, THEIRS)]);
+        let mut queue =
+            BinaryHeap::from([(self.level(commit), commit), (self.level(other), other)]);
+        let mut open = 1;
+        while open > 0 {
+            let Some((_, commit)) = queue.pop() else { break };
+            let mark = marks.get(&commit).copied().unwrap_or_default();
+            let ours = mark == OURS;
+            if ours {
+                open -= 1;
+                if !self.nodes.get(commit.get()).is_some_and(|node| node.parents_known) {
+                    return false;
+                }
+            }
+            let passed_on = if ours { OURS } else { THEIRS };
+            let mut visit = |parent: CommitIndex| {
+                let mark = marks.entry(parent).or_insert_with(|| {
+                    queue.push((self.level(parent), parent));
+                    0
+                });
+                let before = mem::replace(mark, *mark | passed_on);
+                match (before == OURS, *mark == OURS) {
+                    (false, true) => open += 1,
+                    (true, false) => open -= 1,
+                    _ => {}
+                }
+            };
+            if ours {
+                self.parents(commit).iter().copied().for_each(&mut visit);
+            } else {
+                self.ancestors(commit).for_each(&mut visit);
+            }
+        }
+        true
+    }
+
+    fn lacks_slowly(&self, commit: CommitIndex, other: CommitIndex) -> bool {
+        let theirs = self.reach(other);
+        let mut seen = HashSet::from([commit]);
+        let mut stack = vec![commit];
+        while let Some(commit) = stack.pop() {
+            if theirs.contains(&commit) {
+                continue;
+            }
+            if !self.nodes.get(commit.get()).is_some_and(|node| node.parents_known) {
+                return false;
+            }
+            stack.extend(self.parents(commit).iter().copied().filter(|parent| seen.insert(*parent)));
+        }
+        true
+    }
+
+    /// A commit and all that it is known to descend from.
+    fn reach(&self, commit: CommitIndex) -> HashSet<CommitIndex> {
+        let mut seen = HashSet::from([commit]);
+        let mut stack = vec![commit];
+        while let Some(commit) = stack.pop() {
+            stack.extend(self.ancestors(commit).filter(|parent| seen.insert(*parent)));
+        }
+        seen
+    }
+
+    /// A commit and all that are known to descend from it, nearest first.
+    pub(crate) fn descendants(&self, commit: CommitIndex) -> impl Iterator<Item = CommitIndex> {
+        let mut seen = HashSet::from([commit]);
+        let mut queue = VecDeque::from([commit]);
+        std::iter::from_fn(move || {
+            let commit = queue.pop_front()?;
+            let children = self.nodes.get(commit.get()).map_or(&[][..], |node| node.children.as_slice());
+            queue.extend(children.iter().copied().filter(|child| seen.insert(*child)));
+            Some(commit)
+        })
+    }
+
+    /// Whether two commits are known to have no history in common: both are known back to their
+    /// roots, and never meet. They are of different repositories.
+    pub(crate) fn unrelated(&self, one: CommitIndex, other: CommitIndex) -> bool {
+        let Some(ours) = self.whole_history(one) else { return false };
+        let Some(theirs) = self.whole_history(other) else { return false };
+        ours.is_disjoint(&theirs)
+    }
+
+    fn whole_history(&self, commit: CommitIndex) -> Option<HashSet<CommitIndex>> {
+        let mut seen = HashSet::from([commit]);
+        let mut stack = vec![commit];
+        while let Some(commit) = stack.pop() {
+            if !self.nodes.get(commit.get())?.parents_known {
+                return None;
+            }
+            stack.extend(self.ancestors(commit).filter(|parent| seen.insert(*parent)));
+        }
+        Some(seen)
+    }
+
+    /// All that is known, in the order of the commits' ids.
+    pub(crate) fn to_ancestry(&self) -> Ancestry {
+        let ids = |links: &Links| {
+            let mut ids: Vec<_> = links.as_slice().iter().filter_map(|link| self.id(*link)).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let mut ancestry = Ancestry::default();
+        for node in &self.nodes {
+            if node.parents_known {
+                ancestry.parents.push(Parents { commit: node.id, parents: ids(&node.parents) });
+            }
+            if !matches!(node.contains, Links::None) {
+                ancestry.contains.push(Contains { commit: node.id, ancestors: ids(&node.contains) });
+            }
+        }
+        ancestry.parents.sort_unstable();
+        ancestry.contains.sort_unstable();
+        ancestry
+    }
+
+    /// What is needed to relate a set of commits to each other: their histories, down to where all of
+    /// those that are connected have met.
+    pub(crate) fn between(&self, anchors: &[CommitIndex]) -> Ancestry {
+        let needed = self.needed(anchors);
+        let mut ancestry = self.to_ancestry();
+        let kept = |id: &CommitId| self.find(id).is_some_and(|commit| needed.contains(&commit));
+        ancestry.parents.retain(|parents| kept(&parents.commit));
+        ancestry.contains.retain(|contains| kept(&contains.commit));
+        ancestry
+    }
+
+    fn needed(&self, anchors: &[CommitIndex]) -> HashSet<CommitIndex> {
+        let below = self.below(anchors);
+        let mut needed: HashSet<_> = anchors.iter().copied().collect();
+        let mut stack: Vec<_> = needed.iter().copied().collect();
+        while let Some(commit) = stack.pop() {
+            let ways = self.ancestors(commit).filter(|way| !below.contains(way));
+            stack.extend(ways.filter(|way| needed.insert(*way)));
+        }
+        needed
+    }
+
+    /// The commits that all anchors with a history in common contain: nothing tells those anchors
+    /// apart below them.
+    fn below(&self, anchors: &[CommitIndex]) -> HashSet<CommitIndex> {
+        let mut anchors = anchors.to_vec();
+        anchors.sort_unstable_by_key(|commit| (self.level(*commit), commit.0));
+        // Anchors that contain another one contain all that it does: only the oldest are compared.
+        let mut oldest: Vec<CommitIndex> = Vec::new();
+        for anchor in anchors {
+            if !oldest.iter().any(|old| self.contains(anchor, *old)) {
+                oldest.push(anchor);
+            }
+        }
+        // Histories that meet, each group with what is in all of them and what is in any.
+        let mut groups: Vec<(HashSet<CommitIndex>, HashSet<CommitIndex>)> = Vec::new();
+        for old in oldest {
+            let mut any = self.reach(old);
+            let mut all = any.clone();
+            all.remove(&old);
+            let (meeting, apart): (Vec<_>, Vec<_>) =
+                groups.into_iter().partition(|(_, reach)| !reach.is_disjoint(&any));
+            groups = apart;
+            for (others, reach) in meeting {
+                all.retain(|commit| others.contains(commit));
+                any.extend(reach);
+            }
+            groups.push((all, any));
+        }
+        groups.into_iter().flat_map(|(all, _)| all).collect()
+    }
+}

@@ -1,0 +1,343 @@
+//! Where one reconciler stands with one commit: the rules of covering, of health and of failure.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ancestry::CommitIndex,
+    observation::{Change, Role},
+    policy::HealthChecks,
+    reconciler::{Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words},
+    status::{Reason, State, Verdict},
+    world::World,
+};
+
+/// Failures that are usually hiccups of the platform and mend themselves: the artifact could not be
+/// fetched yet, a folder not made, a status not written.
+const TRANSIENT: [&str; 3] = ["ArtifactFailed", "DirectoryCreationFailed", "Progressing"];
+
+/// Where one reconciler stands with one commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Assessment<'a> {
+    pub(crate) state: State,
+    pub(crate) reason: Reason,
+    /// The record that decides.
+    pub(crate) record: Option<&'a Record>,
+    /// Its commit, if it is a later one.
+    pub(crate) via: Option<CommitIndex>,
+    /// The revision that it took up last.
+    pub(crate) head: Option<(&'a Record, OrderKey)>,
+    pub(crate) live: Option<bool>,
+    pub(crate) policy: HealthChecks,
+    pub(crate) verdict: Verdict,
+    pub(crate) failing: Option<Failing>,
+    /// When the deciding record first proved health.
+    pub(crate) healthy_at: Option<OrderKey>,
+    /// What stands in the way, in Flux's words.
+    pub(crate) trouble: Option<&'a Words>,
+}
+
+/// A failure that nothing has mended since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failing {
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) transient: bool,
+}
+
+/// What an assessment is made of: the facts, and what is asked of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Assessor<'a, 'b> {
+    pub(crate) world: &'a World,
+    /// The commit; `None` if no fact ever named it.
+    pub(crate) commit: Option<CommitIndex>,
+    /// Whether a reconciler is among those that are expected.
+    pub(crate) expects: &'b dyn Fn(ReconcilerIndex) -> bool,
+}
+
+impl<'a> Assessor<'a, '_> {
+    /// Assesses one reconciler.
+    pub(crate) fn assess(&self, reconciler: &'a Reconciler, policy: HealthChecks) -> Assessment<'a> {
+        let mut assessment = Assessment {
+            state: State::Pending,
+            reason: Reason::NeverHeard,
+            record: None,
+            via: None,
+            head: None,
+            live: None,
+            policy,
+            verdict: match policy {
+                HealthChecks::Enabled => Verdict::Checks,
+                HealthChecks::Disabled => Verdict::DoesNotCheck,
+                HealthChecks::Inferred if reconciler.role == Role::HelmRelease => Verdict::Checks,
+                HealthChecks::Inferred => Verdict::Unknown,
+            },
+            failing: None,
+            healthy_at: None,
+            trouble: None,
+        };
+        if let Some(incarnation) = reconciler.current() {
+            assessment.verdict = verdict(reconciler, incarnation, policy);
+            assessment.head = incarnation.newest_first().next();
+            assessment.live = self.is_live(assessment.head);
+            assessment.trouble = incarnation.present_trouble();
+            self.judge(reconciler, incarnation, &mut assessment);
+        } else if reconciler.is_deleted() {
+            assessment.reason = Reason::Deleted;
+        }
+        assessment
+    }
+
+    /// Whether what was taken up last contains the commit.
+    fn is_live(&self, head: Option<(&Record, OrderKey)>) -> Option<bool> {
+        let (record, _) = head?;
+        let (head, commit) = (record.revision.commit()?, self.commit?);
+        if self.world.graph.contains(head, commit) {
+            Some(true)
+        } else if self.world.graph.lacks(head, commit) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    fn judge(
+        &self,
+        reconciler: &'a Reconciler,
+        incarnation: &'a Incarnation,
+        assessment: &mut Assessment<'a>,
+    ) {
+        if reconciler.is_deleted() {
+            assessment.reason = Reason::Deleted;
+            assessment.live = Some(false);
+            return;
+        }
+        // The revisions that contain the commit, newest first, down to one that is not known to.
+        let mut carriers = Vec::new();
+        let mut after = None;
+        for (record, newest) in incarnation.newest_first() {
+            if self.carries(record) {
+                carriers.push(record);
+            } else {
+                after = Some((record, newest));
+                break;
+            }
+        }
+        let weigh = |record: &'a Record, after: Option<OrderKey>| {
+            let changed_by_parent = self.changed_by_parent(reconciler, record);
+            Weighed::of(reconciler, incarnation, record, assessment.policy, Cut { after, changed_by_parent })
+        };
+        let cut = after.map(|(_, key)| key);
+        let weighed: Vec<_> = carriers.iter().map(|record| weigh(record, cut)).collect();
+        let own = |weighed: &&Weighed<'a>| weighed.record.revision.commit() == self.commit;
+        let healthy = || weighed.iter().filter(|weighed| weighed.state == State::Healthy);
+        let decides = healthy()
+            .find(own)
+            .or_else(|| healthy().min_by_key(|weighed| (weighed.healthy_at, self.id(weighed.record))))
+            .or_else(|| weighed.iter().find(|weighed| matches!(weighed.state, State::Applied | State::Failed)));
+        // The commit's own failure stays, whatever was taken up after it.
+        let own_failure = || {
+            let record = incarnation.record(crate::reconciler::RevisionKey::Commit(self.commit?))?;
+            Some(weigh(record, None)).filter(|weighed| weighed.state == State::Failed)
+        };
+        let decides = decides.cloned().or_else(|| if weighed.is_empty() { own_failure() } else { None });
+        if let Some(decides) = decides {
+            assessment.settle(decides, self.commit);
+        } else {
+            assessment.reason = self.why_pending(reconciler, incarnation, after, weighed.first());
+        }
+    }
+
+    fn id(&self, record: &Record) -> Option<crate::commit::CommitId> {
+        record.revision.commit().and_then(|commit| self.world.graph.id(commit))
+    }
+
+    fn carries(&self, record: &Record) -> bool {
+        let (Some(revision), Some(commit)) = (record.revision.commit(), self.commit) else {
+            return false;
+        };
+        self.world.graph.contains(revision, commit)
+    }
+
+    /// When an expected parent last applied a change of the reconciler itself at a revision. What it
+    /// did at that revision until then, it may have done by its former definition.
+    fn changed_by_parent(&self, reconciler: &Reconciler, record: &Record) -> Option<OrderKey> {
+        let child = self.world.find(&reconciler.name)?;
+        let changes = reconciler.parents.iter().filter(|parent| (self.expects)(**parent)).filter_map(|parent| {
+            let at_revision = self.world.reconciler(*parent)?.current()?.record(record.revision)?;
+            let named = at_revision.named.iter().filter(|(named, change, _)| {
+                *named == child && *change != Change::Deleted
+            });
+            named.map(|(.., key)| *key).max()
+        });
+        changes.max()
+    }
+
+    fn why_pending(
+        &self,
+        reconciler: &Reconciler,
+        incarnation: &Incarnation,
+        after: Option<(&Record, OrderKey)>,
+        newest_carrier: Option<&Weighed<'_>>,
+    ) -> Reason {
+        let cut = after.map(|(_, key)| key);
+        let blocked = incarnation.blocked.filter(|(key, revision)| {
+            Some(*key) > cut
+                && revision.commit().zip(self.commit).is_some_and(|(revision, commit)| {
+                    self.world.graph.contains(revision, commit)
+                })
+        });
+        if incarnation.present_trouble().is_some() || blocked.is_some() {
+            return Reason::Blocked;
+        }
+        if let Some(carrier) = newest_carrier {
+            let interrupted = carrier.record.latest(Kinds::INTERRUPTED).is_some();
+            return if interrupted { Reason::Interrupted } else { Reason::Waiting };
+        }
+        let relation = after.map(|(record, _)| self.relation(record, incarnation));
+        match relation {
+            Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => reason,
+            _ if self.source_trouble(reconciler).is_some() => Reason::SourceTrouble,
+            _ => Reason::Waiting,
+        }
+    }
+
+    /// Why a revision that does not carry the commit is where the reconciler is.
+    fn relation(&self, record: &Record, incarnation: &Incarnation) -> Reason {
+        let graph = &self.world.graph;
+        let (Some(revision), Some(commit)) = (record.revision.commit(), self.commit) else {
+            return Reason::AncestryUnknown;
+        };
+        if !graph.lacks(revision, commit) {
+            return Reason::AncestryUnknown;
+        }
+        let had_it = graph.descendants(commit).any(|carrier| {
+            let record = incarnation.record(crate::reconciler::RevisionKey::Commit(carrier));
+            record.is_some_and(|record| record.latest(Kinds::TAKEN_UP).is_some())
+        });
+        if had_it {
+            Reason::RolledBack
+        } else if graph.contains(commit, revision) {
+            Reason::Waiting
+        } else {
+            Reason::Diverged
+        }
+    }
+
+    /// What the newest failing source in the reconciler's cluster says.
+    pub(crate) fn source_trouble(&self, reconciler: &Reconciler) -> Option<(&'a str, OrderKey, &'a str, &'a str)> {
+        let cluster = self.world.clusters.get(reconciler.cluster as usize)?;
+        let troubles = cluster.sources.iter().filter_map(|(name, source)| {
+            let (key, reason, message) = source.present_trouble()?;
+            Some((name.as_str(), key, reason, message))
+        });
+        troubles.max_by_key(|(name, key, ..)| (*key, *name))
+    }
+}
+
+impl<'a> Assessment<'a> {
+    fn settle(&mut self, weighed: Weighed<'a>, commit: Option<CommitIndex>) {
+        let record = weighed.record;
+        self.state = weighed.state;
+        self.record = Some(record);
+        self.via = record.revision.commit().filter(|via| Some(*via) != commit);
+        self.healthy_at = weighed.healthy_at;
+        self.reason = match weighed.state {
+            State::Failed => Reason::Failed,
+            State::Healthy => Reason::Succeeded,
+            State::Pending => Reason::Waiting,
+            State::Applied => match weighed.applied {
+                Some(applied) if applied.interrupted => Reason::Interrupted,
+                Some(applied) if applied.finished => match weighed.evidence {
+                    Evidence::DoesNotCheck => Reason::NotChecked,
+                    Evidence::Checks | Evidence::None => Reason::HealthUnproved,
+                },
+                _ if self.verdict == Verdict::Checks => Reason::CheckingHealth,
+                _ => Reason::Applying,
+            },
+        };
+        if weighed.state == State::Failed {
+            let first = record.earliest(Kinds::FAILED);
+            let since = first.max(record.latest(Kinds::PROGRESS).filter(|progress| Some(*progress) > first));
+            self.failing = since.map(|since| Failing {
+                since: since.time(),
+                transient: record
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| TRANSIENT.contains(&&*failure.reason)),
+            });
+        }
+    }
+}
+
+/// One revision of one reconciler, with what of it counts.
+#[derive(Clone, Debug)]
+struct Weighed<'a> {
+    record: &'a Record,
+    state: State,
+    evidence: Evidence,
+    applied: Option<Applied>,
+    healthy_at: Option<OrderKey>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Applied {
+    /// It said that it succeeded.
+    finished: bool,
+    /// It was interrupted after that.
+    interrupted: bool,
+}
+
+impl<'a> Weighed<'a> {
+    fn of(
+        reconciler: &Reconciler,
+        incarnation: &Incarnation,
+        record: &'a Record,
+        policy: HealthChecks,
+        cut: Cut,
+    ) -> Self {
+        let failed = record.latest_counting(Kinds::FAILED, cut);
+        // What is not later than the newest failure is undone by it.
+        let standing = |kinds| record.latest_counting(kinds, cut).filter(|key| Some(*key) > failed);
+        let checked = standing(Kinds::HEALTH_CHECKED);
+        let succeeded = standing(Kinds::SUCCEEDED);
+        let applying = standing(Kinds::APPLYING);
+        let evidence = succeeded.map_or(Evidence::None, |succeeded| {
+            reconciler.evidence(incarnation, policy, succeeded)
+        });
+        let proved = checked.or(succeeded.filter(|_| evidence == Evidence::Checks));
+        let newest = applying.max(succeeded);
+        let (state, applied, healthy_at) = if let Some(proved) = proved {
+            let first = record
+                .earliest(Kinds::HEALTH_CHECKED)
+                .into_iter()
+                .chain(record.earliest(Kinds::SUCCEEDED).filter(|first| {
+                    reconciler.evidence(incarnation, policy, *first) == Evidence::Checks
+                }))
+                .min();
+            (State::Healthy, None, first.or(Some(proved)))
+        } else if let Some(newest) = newest {
+            let interrupted = record.latest_counting(Kinds::INTERRUPTED, cut) > Some(newest);
+            let applied = Applied { finished: succeeded >= applying, interrupted };
+            (State::Applied, Some(applied), None)
+        } else if failed.is_some() {
+            (State::Failed, None, None)
+        } else {
+            (State::Pending, None, None)
+        };
+        Self { record, state, evidence, applied, healthy_at }
+    }
+}
+
+/// Whether a reconciler waits for health, by what is known now.
+pub(crate) fn verdict(reconciler: &Reconciler, incarnation: &Incarnation, policy: HealthChecks) -> Verdict {
+    let now = OrderKey::latest_possible();
+    match reconciler.evidence(incarnation, policy, now) {
+        Evidence::Checks => Verdict::Checks,
+        Evidence::None => Verdict::Unknown,
+        // A health check that failed was one: only a success right after it shows that there is none
+        // any more.
+        Evidence::DoesNotCheck if policy == HealthChecks::Inferred => {
+            incarnation.verdict_after_failed_check()
+        }
+        Evidence::DoesNotCheck => Verdict::DoesNotCheck,
+    }
+}

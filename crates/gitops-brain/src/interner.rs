@@ -1,0 +1,51 @@
+//! Texts that are kept once, however many records hold them.
+
+use std::{collections::HashMap, sync::Arc};
+
+/// A text's place.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct TextIndex(u32);
+
+impl From<TextIndex> for u16 {
+    fn from(index: TextIndex) -> Self {
+        Self::try_from(index.0).unwrap_or(Self::MAX)
+    }
+}
+
+/// Texts, each kept once. Past its bound it keeps one text for all that come: a sender must not be
+/// able to fill the memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Interner {
+    index: HashMap<Arc<str>, TextIndex>,
+    texts: Vec<Arc<str>>,
+    bound: usize,
+}
+
+impl Interner {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { index: HashMap::new(), texts: Vec::new(), bound }
+    }
+
+    pub(crate) fn intern(&mut self, text: &str) -> TextIndex {
+        if let Some(index) = self.index.get(text) {
+            return *index;
+        }
+        if self.texts.len() >= self.bound {
+            return TextIndex(u32::try_from(self.bound).unwrap_or(u32::MAX) - 1);
+        }
+        let index = TextIndex(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
+        // The last place stands for all that come after it.
+        let text: Arc<str> = if self.texts.len() + 1 == self.bound { "…".into() } else { text.into() };
+        self.texts.push(Arc::clone(&text));
+        self.index.insert(text, index);
+        index
+    }
+
+    pub(crate) fn text(&self, index: TextIndex) -> &str {
+        self.texts.get(index.0 as usize).map_or("", |text| text)
+    }
+
+    pub(crate) fn text_at(&self, index: u16) -> &str {
+        self.text(TextIndex(u32::from(index)))
+    }
+}

@@ -1,0 +1,343 @@
+//! What one event said, and what that proves.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    commit::CommitId,
+    event::{Event, Severity},
+    names::{ClusterName, NameError, ObjectName},
+    revision::Revision,
+};
+
+/// The longest message that an observation keeps, in bytes. A change list names every object of a
+/// Kustomization; what a person reads of it fits in here.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+
+/// The most Flux objects that an observation keeps of one change list.
+pub const MAX_CHANGED_OBJECTS: usize = 1_000;
+
+/// What one event said about one Flux object.
+///
+/// An observation stores what was *said*; what it *proves* is computed by [`Observation::proof`], so
+/// that a mended classification mends every old journal.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Observation {
+    /// The Flux object that the event is about.
+    pub object: ObjectName,
+    /// The object's uid: a re-created object has another one.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub uid: Box<str>,
+    /// The object's numeric resourceVersion, 0 if it has none. All events of one reconcile attempt
+    /// carry that of its start.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resource_version: u64,
+    /// The event's severity.
+    pub severity: Severity,
+    /// The event's reason, in Flux's words; reasons that are not known are kept too.
+    pub reason: Cow<'static, str>,
+    /// Whether metadata held `commit_status: update`, which kustomize-controller sets on the event
+    /// of a finished reconciliation and on no other.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub commit_status: bool,
+    /// Metadata `revision`, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Box<str>>,
+    /// Metadata `originRevision`, as it was sent: the git revision that an OCI artifact was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_revision: Option<Box<str>>,
+    /// Metadata `commit`, as it was sent: an annotation that the manifest's author wrote.
+    #[serde(default, rename = "commit", skip_serializing_if = "Option::is_none")]
+    pub commit_annotation: Option<Box<str>>,
+    /// When the controller made the event, in whole seconds.
+    pub timestamp: DateTime<Utc>,
+    /// Whether the message says that a health check passed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub health_check_passed: bool,
+    /// Whether the message lists objects that were created or configured.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub created_or_configured: bool,
+    /// Whether the message is a list of deletions and nothing else.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_deletions: bool,
+    /// Whether the message says that the work was canceled rather than that it failed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canceled: bool,
+    /// The Flux objects that the message's change list names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_objects: Vec<ChangedObject>,
+    /// The message, cut to [`MAX_MESSAGE_BYTES`].
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub message: Box<str>,
+}
+
+/// A Flux object that a change list names, and what was done to it.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[non_exhaustive]
+pub struct ChangedObject {
+    /// The object, in the cluster of the event.
+    pub object: ObjectName,
+    /// What was done to it.
+    pub change: Change,
+}
+
+/// What was done to an object, in the words of Flux's `ssa.Action`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It did not exist before.
+    Created,
+    /// It was changed.
+    Configured,
+    /// It was deleted.
+    Deleted,
+}
+
+/// What an observation proves of a reconciler, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Proof {
+    /// A dependency is not ready: nothing was done.
+    Blocked,
+    /// The work was abandoned: neither success nor failure.
+    Interrupted,
+    /// Objects were created, configured or deleted.
+    Applying,
+    /// It failed, for now: Flux tries again.
+    Failed,
+    /// Everything that it watches over became healthy.
+    HealthChecked,
+    /// It finished; whether that includes health depends on whether it waits for it.
+    Succeeded,
+    /// The reconciler itself is being deleted, with all that it applied.
+    Deleted,
+}
+
+/// Whether a kind of Flux object applies things, or is where they come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    Kustomization,
+    HelmRelease,
+    Source,
+}
+
+impl Role {
+    pub(crate) fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "Kustomization" => Some(Self::Kustomization),
+            "HelmRelease" => Some(Self::HelmRelease),
+            "GitRepository" | "OCIRepository" | "Bucket" => Some(Self::Source),
+            _ => None,
+        }
+    }
+}
+
+impl Observation {
+    /// Takes out of an event what counts.
+    ///
+    /// # Errors
+    ///
+    /// If the event's object has a name that Kubernetes would not allow.
+    pub fn of(cluster: &ClusterName, event: &Event<'_>) -> Result<Self, NameError> {
+        let involved = &event.involved_object;
+        let object =
+            ObjectName::of(cluster, &involved.kind, &involved.namespace, &involved.name)?;
+        let metadata = |key| event.metadata(key).map(Box::from);
+        let message = &*event.message;
+        let informed = event.severity == Severity::Info;
+        let mut observation = Self {
+            object,
+            uid: (&*involved.uid).into(),
+            resource_version: involved.resource_version.parse().unwrap_or(0),
+            severity: event.severity,
+            reason: intern(&event.reason),
+            commit_status: event.metadata("commit_status") == Some("update"),
+            revision: metadata("revision"),
+            origin_revision: metadata("originRevision"),
+            commit_annotation: metadata("commit"),
+            timestamp: whole_seconds(event.timestamp),
+            health_check_passed: informed && message.starts_with("Health check passed"),
+            created_or_configured: false,
+            only_deletions: false,
+            canceled: message.trim_end().ends_with("context canceled"),
+            changed_objects: Vec::new(),
+            message: cut(message, MAX_MESSAGE_BYTES).into(),
+        };
+        if informed && involved.kind == "Kustomization" && !observation.health_check_passed {
+            observation.read_changes(cluster, message);
+        }
+        Ok(observation)
+    }
+
+    /// What the event proves of its reconciler, or `None` if it proves nothing: source events,
+    /// reasons that are not known, and notes such as `DriftCorrected`.
+    ///
+    /// Mirrors kustomize-controller's `event` and helm-controller's `eventMeta` and their callers.
+    #[must_use]
+    pub fn proof(&self) -> Option<Proof> {
+        let reason = &*self.reason;
+        match (Role::of(self.object.kind())?, self.severity) {
+            (Role::Kustomization, Severity::Info) => match reason {
+                // `finalize` sends the list of deletions with whatever reason the Ready condition
+                // had last, so this comes before any reason is looked at.
+                _ if self.only_deletions && reason != "Progressing" => Some(Proof::Deleted),
+                "Progressing" if self.health_check_passed => Some(Proof::HealthChecked),
+                "Progressing" => Some(Proof::Applying),
+                "ReconciliationSucceeded" if self.commit_status => Some(Proof::Succeeded),
+                "DependencyNotReady" => Some(Proof::Blocked),
+                "HealthCheckCanceled" => Some(Proof::Interrupted),
+                _ => None,
+            },
+            (Role::HelmRelease, Severity::Info) => match reason {
+                "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Some(Proof::Succeeded),
+                // Both are remedies: the release that was wanted is not there.
+                "RollbackSucceeded" | "UninstallSucceeded" => Some(Proof::Failed),
+                "DependencyNotReady" => Some(Proof::Blocked),
+                "HealthCheckCanceled" => Some(Proof::Interrupted),
+                _ => None,
+            },
+            // Warnings of helm-controller about a release that is itself in order: no later event
+            // would ever take a failure back.
+            (Role::HelmRelease, Severity::Error)
+                if matches!(
+                    reason,
+                    "DriftDetected" | "InventoryBuildFailed" | "NamespaceCheckSkipped"
+                ) =>
+            {
+                None
+            }
+            (Role::Kustomization | Role::HelmRelease, Severity::Error) => {
+                Some(if self.canceled { Proof::Interrupted } else { Proof::Failed })
+            }
+            _ => None,
+        }
+    }
+
+    /// The commit of the gitops repository that the event is about, if it names one.
+    ///
+    /// A git commit in `revision` wins over `originRevision`, because annotations pass through and
+    /// the controller sets no `originRevision` for git sources. The annotation `commit` counts for
+    /// a `HelmRelease` alone, which carries nothing else.
+    #[must_use]
+    pub fn commit(&self) -> Option<CommitId> {
+        let commit_in = |text: &Option<Box<str>>| Revision::parse(text.as_deref()?).ok()?.commit();
+        match Role::of(self.object.kind())? {
+            Role::HelmRelease => self.commit_annotation.as_deref()?.parse().ok(),
+            _ if self.revision_is_spoofable() => None,
+            _ => commit_in(&self.revision).or_else(|| commit_in(&self.origin_revision)),
+        }
+    }
+
+    /// The revision as the controller wrote it, or `None` if the event has none of its own.
+    #[must_use]
+    pub fn revision_text(&self) -> Option<&str> {
+        if self.revision_is_spoofable() { None } else { self.revision.as_deref() }
+    }
+
+    /// Whether the controller sends this reason without a revision, so that what stands there was
+    /// written by somebody else: an annotation `event.toolkit.fluxcd.io/revision` passes through.
+    fn revision_is_spoofable(&self) -> bool {
+        match Role::of(self.object.kind()) {
+            Some(Role::Source) => self.severity == Severity::Error,
+            _ => matches!(
+                &*self.reason,
+                "AccessDenied" | "FeatureGateDisabled" | "InvalidCELExpression"
+            ),
+        }
+    }
+
+    /// Reads a change list: lines of `Kind/namespace/name created` and the like.
+    fn read_changes(&mut self, cluster: &ClusterName, message: &str) {
+        let mut lines = message.lines().filter(|line| !line.is_empty()).peekable();
+        let mut only_deletions = lines.peek().is_some();
+        for line in lines {
+            // An object's name has no spaces: `waited, now deleted` is no deletion.
+            let change = match line.split_once(' ') {
+                Some((object, "created")) => Some((object, Change::Created)),
+                Some((object, "configured")) => Some((object, Change::Configured)),
+                Some((object, "deleted")) => Some((object, Change::Deleted)),
+                Some((_, "skipped")) => continue,
+                _ => None,
+            };
+            let Some((object, change)) = change else {
+                only_deletions = false;
+                continue;
+            };
+            if change != Change::Deleted {
+                only_deletions = false;
+                self.created_or_configured = true;
+            }
+            let flux_object = object.starts_with("Kustomization/") || object.starts_with("HelmRelease/");
+            if flux_object && self.changed_objects.len() < MAX_CHANGED_OBJECTS {
+                let mut parts = object.split('/');
+                if let (Some(kind), Some(namespace), Some(name), None) =
+                    (parts.next(), parts.next(), parts.next(), parts.next())
+                    && let Ok(object) = ObjectName::of(cluster, kind, namespace, name)
+                {
+                    self.changed_objects.push(ChangedObject { object, change });
+                }
+            }
+        }
+        self.only_deletions = only_deletions;
+    }
+}
+
+/// The reasons of Flux's controllers: the usual ones cost no memory of their own.
+pub(crate) fn intern(reason: &str) -> Cow<'static, str> {
+    const KNOWN: &[&str] = &[
+        "ReconciliationSucceeded",
+        "Progressing",
+        "DependencyNotReady",
+        "HealthCheckFailed",
+        "BuildFailed",
+        "ArtifactFailed",
+        "ReconciliationFailed",
+        "HealthCheckCanceled",
+        "PruneFailed",
+        "NewArtifact",
+        "Succeeded",
+        "GitOperationFailed",
+        "InstallSucceeded",
+        "InstallFailed",
+        "UpgradeSucceeded",
+        "UpgradeFailed",
+        "TestSucceeded",
+        "TestFailed",
+        "RollbackSucceeded",
+        "RollbackFailed",
+        "UninstallSucceeded",
+        "UninstallFailed",
+        "DriftDetected",
+        "DriftCorrected",
+        "AccessDenied",
+        "InvalidCELExpression",
+        "DirectoryCreationFailed",
+    ];
+    match KNOWN.iter().find(|known| **known == reason) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(cut(reason, 256).to_owned()),
+    }
+}
+
+/// Flux's timestamps are `metav1.Time`, of whole seconds.
+pub(crate) fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp(time.timestamp(), 0).unwrap_or(time)
+}
+
+/// The beginning of a text, cut at a character.
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}

@@ -1,0 +1,809 @@
+//! What is kept of one reconciler, and the state that follows from it at one revision.
+//!
+//! Only maxima and minima are kept, so that the order in which events arrive, and how often, makes no
+//! difference. Everything else is derived.
+
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ancestry::CommitIndex,
+    event::Severity,
+    interner::TextIndex,
+    names::ObjectName,
+    observation::{Change, Observation, Proof, Role},
+    policy::HealthChecks,
+    status::Verdict,
+};
+
+/// The most incarnations that are kept of one reconciler.
+pub const MAX_INCARNATIONS: usize = 16;
+
+/// The most revisions that are kept of one incarnation.
+pub const MAX_REVISIONS: usize = 10_000;
+
+/// The most observations that are kept of one revision: the extremes of nine kinds, and those that
+/// tie with them.
+const MAX_MARKS: usize = 64;
+
+/// A reconciler within the brain.
+pub(crate) type ReconcilerIndex = u32;
+
+/// The order of one object's events: by the controller's clock, then by the reconcile attempt, then
+/// by what an attempt does last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct OrderKey {
+    pub(crate) seconds: u32,
+    pub(crate) version: u64,
+    rank: u8,
+}
+
+impl OrderKey {
+    pub(crate) fn of(observation: &Observation) -> Self {
+        let rank = observation.proof().map_or(0, |proof| proof as u8 + 1);
+        Self {
+            seconds: seconds(observation.timestamp),
+            version: observation.resource_version,
+            rank,
+        }
+    }
+
+    /// The key of something that was said at a time, of which nothing else is known.
+    pub(crate) fn at_seconds(seconds: u32) -> Self {
+        Self { seconds, version: 0, rank: 0 }
+    }
+
+    /// What was proved at this key.
+    pub(crate) fn proof(self) -> Option<Proof> {
+        const PROOFS: [Proof; 7] = [
+            Proof::Blocked,
+            Proof::Interrupted,
+            Proof::Applying,
+            Proof::Failed,
+            Proof::HealthChecked,
+            Proof::Succeeded,
+            Proof::Deleted,
+        ];
+        PROOFS.into_iter().find(|proof| *proof as u8 + 1 == self.rank)
+    }
+
+    /// A key that nothing comes after.
+    pub(crate) fn latest_possible() -> Self {
+        Self { seconds: u32::MAX, version: u64::MAX, rank: u8::MAX }
+    }
+
+    pub(crate) fn time(self) -> DateTime<Utc> {
+        DateTime::from_timestamp(i64::from(self.seconds), 0).unwrap_or_default()
+    }
+}
+
+/// Flux writes whole seconds; what lies outside 1970–2106 is put at the nearer end.
+pub(crate) fn seconds(time: DateTime<Utc>) -> u32 {
+    u32::try_from(time.timestamp().max(0)).unwrap_or(u32::MAX)
+}
+
+/// The kinds of observation of which extremes are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Kinds(u16);
+
+impl Kinds {
+    pub(crate) const BLOCKED: Self = Self(1);
+    pub(crate) const INTERRUPTED: Self = Self(1 << 1);
+    pub(crate) const APPLYING: Self = Self(1 << 2);
+    /// Applying, with objects created or configured.
+    pub(crate) const CHANGED: Self = Self(1 << 3);
+    pub(crate) const FAILED: Self = Self(1 << 4);
+    /// Failed because the health check did: so there was one.
+    pub(crate) const HEALTH_FAILED: Self = Self(1 << 5);
+    /// Failed between applying and checking: the retry has nothing left to apply, and then even a
+    /// waiting Kustomization sends no word of its health check.
+    pub(crate) const UNFINISHED: Self = Self(1 << 6);
+    pub(crate) const HEALTH_CHECKED: Self = Self(1 << 7);
+    pub(crate) const SUCCEEDED: Self = Self(1 << 8);
+    /// All that shows that the reconciler got somewhere with a revision.
+    pub(crate) const PROGRESS: Self =
+        Self(Self::APPLYING.0 | Self::HEALTH_CHECKED.0 | Self::SUCCEEDED.0);
+    /// All but `BLOCKED`: what shows that the reconciler took up a revision.
+    pub(crate) const TAKEN_UP: Self = Self(Self::PROGRESS.0 | Self::FAILED.0 | Self::INTERRUPTED.0);
+    const ALL: Self = Self(u16::MAX);
+
+    fn of(observation: &Observation, proof: Proof) -> Self {
+        let reason = &*observation.reason;
+        match proof {
+            Proof::Blocked => Self::BLOCKED,
+            Proof::Interrupted => Self::INTERRUPTED,
+            Proof::Applying if observation.created_or_configured => {
+                Self(Self::APPLYING.0 | Self::CHANGED.0)
+            }
+            Proof::Applying => Self::APPLYING,
+            Proof::Failed if reason == "HealthCheckFailed" => {
+                Self(Self::FAILED.0 | Self::HEALTH_FAILED.0)
+            }
+            Proof::Failed if matches!(reason, "PruneFailed" | "Progressing") => {
+                Self(Self::FAILED.0 | Self::UNFINISHED.0)
+            }
+            Proof::Failed => Self::FAILED,
+            Proof::HealthChecked => Self::HEALTH_CHECKED,
+            Proof::Succeeded => Self::SUCCEEDED,
+            Proof::Deleted => Self(0),
+        }
+    }
+
+    pub(crate) fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn intersect(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The kinds of which the earliest is kept too.
+    const WITH_EARLIEST: [Self; 6] = [
+        Self::APPLYING,
+        Self::CHANGED,
+        Self::FAILED,
+        Self::HEALTH_FAILED,
+        Self::HEALTH_CHECKED,
+        Self::SUCCEEDED,
+    ];
+    /// The kinds of which the latest is kept.
+    const WITH_LATEST: [Self; 7] = [
+        Self::BLOCKED,
+        Self::INTERRUPTED,
+        Self::APPLYING,
+        Self::FAILED,
+        Self::HEALTH_FAILED,
+        Self::HEALTH_CHECKED,
+        Self::SUCCEEDED,
+    ];
+}
+
+/// What is kept of one observation, in 16 bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mark {
+    seconds: u32,
+    version: [u32; 2],
+    kinds: Kinds,
+    pub(crate) reason: u16,
+}
+
+impl Mark {
+    pub(crate) fn key(self) -> OrderKey {
+        let rank = match self.kinds {
+            kinds if kinds.intersect(Kinds::SUCCEEDED) => Proof::Succeeded,
+            kinds if kinds.intersect(Kinds::HEALTH_CHECKED) => Proof::HealthChecked,
+            kinds if kinds.intersect(Kinds::FAILED) => Proof::Failed,
+            kinds if kinds.intersect(Kinds::APPLYING) => Proof::Applying,
+            kinds if kinds.intersect(Kinds::INTERRUPTED) => Proof::Interrupted,
+            _ => Proof::Blocked,
+        };
+        let [high, low] = self.version;
+        let version = u64::from(high) << 32 | u64::from(low);
+        OrderKey { seconds: self.seconds, version, rank: rank as u8 + 1 }
+    }
+
+    /// The severity of the event, which follows from what it proved.
+    pub(crate) fn severity(self, role: Role, reason: &str) -> Severity {
+        let error = match role {
+            Role::HelmRelease if self.is(Kinds::FAILED) => {
+                !matches!(reason, "RollbackSucceeded" | "UninstallSucceeded")
+            }
+            _ => {
+                self.is(Kinds::FAILED)
+                    || (self.is(Kinds::INTERRUPTED) && reason != "HealthCheckCanceled")
+            }
+        };
+        if error { Severity::Error } else { Severity::Info }
+    }
+
+    pub(crate) fn kinds(self) -> Kinds {
+        self.kinds
+    }
+
+    pub(crate) fn is(self, kinds: Kinds) -> bool {
+        self.kinds.intersect(kinds)
+    }
+}
+
+/// What a record is about: a commit, or a revision that names none.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum RevisionKey {
+    Commit(CommitIndex),
+    Text(TextIndex),
+}
+
+impl RevisionKey {
+    pub(crate) fn commit(self) -> Option<CommitIndex> {
+        match self {
+            Self::Commit(commit) => Some(commit),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+/// What is kept of one revision of one incarnation.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) revision: RevisionKey,
+    /// The revision as it was last written.
+    pub(crate) text: Option<TextIndex>,
+    pub(crate) marks: Vec<Mark>,
+    /// The newest failure's words.
+    pub(crate) failure: Option<Box<Words>>,
+    /// The Flux objects that its change lists name.
+    pub(crate) named: Vec<(ReconcilerIndex, Change, OrderKey)>,
+}
+
+/// What Flux said, in its own words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Words {
+    pub(crate) key: OrderKey,
+    pub(crate) severity: Severity,
+    pub(crate) reason: Cow<'static, str>,
+    pub(crate) message: Box<str>,
+    pub(crate) revision: Option<RevisionKey>,
+}
+
+impl Words {
+    /// Keeps the newer of two; of two at the same time the greater, so that order does not matter.
+    fn join(
+        slot: &mut Option<Box<Self>>,
+        observation: &Observation,
+        key: OrderKey,
+        revision: Option<RevisionKey>,
+    ) -> bool {
+        // What a finished reconciliation says differs each time, and says nothing: its duration.
+        let message = match observation.proof() {
+            Some(Proof::Succeeded) if observation.commit_status => "",
+            _ => &*observation.message,
+        };
+        let newer = slot.as_ref().is_none_or(|kept| {
+            (key, &*observation.reason, message) > (kept.key, &*kept.reason, &*kept.message)
+        });
+        if newer {
+            let words = Self {
+                key,
+                severity: observation.severity,
+                reason: observation.reason.clone(),
+                message: message.into(),
+                revision,
+            };
+            match slot {
+                Some(kept) => **kept = words,
+                None => *slot = Some(Box::new(words)),
+            }
+        }
+        newer
+    }
+}
+
+/// What must be later than what, for a proof to count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cut {
+    /// The newest proof at a revision that does not contain the commit.
+    pub(crate) after: Option<OrderKey>,
+    /// When a parent last changed the reconciler itself, at this revision.
+    pub(crate) changed_by_parent: Option<OrderKey>,
+}
+
+impl Cut {
+    pub(crate) fn counts(&self, key: OrderKey) -> bool {
+        self.after.is_none_or(|after| key > after)
+            && self.changed_by_parent.is_none_or(|parent| {
+                // An attempt that began before the parent's did has an older resourceVersion: they
+                // are counted through in a whole cluster.
+                let began_before = key.version != 0 && key.version <= parent.version;
+                key > parent && !began_before
+            })
+    }
+}
+
+impl Record {
+    fn new(revision: RevisionKey) -> Self {
+        Self { revision, text: None, marks: Vec::new(), failure: None, named: Vec::new() }
+    }
+
+    /// The newest of some kinds.
+    pub(crate) fn latest(&self, kinds: Kinds) -> Option<OrderKey> {
+        self.marks.iter().filter(|mark| mark.is(kinds)).map(|mark| mark.key()).max()
+    }
+
+    /// The newest of some kinds, if it counts.
+    pub(crate) fn latest_counting(&self, kinds: Kinds, cut: Cut) -> Option<OrderKey> {
+        self.latest(kinds).filter(|key| cut.counts(*key))
+    }
+
+    /// The first of some kinds.
+    pub(crate) fn earliest(&self, kinds: Kinds) -> Option<OrderKey> {
+        self.marks.iter().filter(|mark| mark.is(kinds)).map(|mark| mark.key()).min()
+    }
+
+    /// The newest mark of all.
+    pub(crate) fn newest_mark(&self) -> Option<Mark> {
+        self.marks.iter().copied().max_by_key(|mark| mark.key())
+    }
+
+    /// When it was shown that this reconciler does not wait: a revision new to it was applied with
+    /// changes and then succeeded, without a health check. A waiting Kustomization always tells of
+    /// one there (kustomize-controller, `checkHealth`: `isNewRevision && drifted`).
+    fn shown_not_to_wait(&self) -> Option<OrderKey> {
+        if self.marks.iter().any(|mark| mark.is(Kinds::HEALTH_CHECKED) || mark.is(Kinds::UNFINISHED)) {
+            return None;
+        }
+        let changed = self.earliest(Kinds::CHANGED)?;
+        self.earliest(Kinds::SUCCEEDED).filter(|succeeded| *succeeded > changed)
+    }
+
+    /// Keeps the extremes of each kind. Returns whether the new mark is one of them.
+    fn insert(&mut self, mark: Mark) -> bool {
+        if self.marks.contains(&mark) || self.marks.len() >= MAX_MARKS {
+            return false;
+        }
+        self.marks.push(mark);
+        let mut kept = 0_u64;
+        let mut keep = |kinds: Kinds, extreme: Option<OrderKey>, marks: &[Mark]| {
+            for (place, mark) in marks.iter().enumerate() {
+                if mark.is(kinds) && Some(mark.key()) == extreme {
+                    kept |= 1 << place;
+                }
+            }
+        };
+        for kinds in Kinds::WITH_LATEST {
+            keep(kinds, self.latest(kinds), &self.marks);
+        }
+        for kinds in Kinds::WITH_EARLIEST {
+            keep(kinds, self.earliest(kinds), &self.marks);
+        }
+        keep(Kinds::UNFINISHED, self.earliest(Kinds::UNFINISHED), &self.marks);
+        let mut place = 0;
+        self.marks.retain(|_| {
+            place += 1;
+            kept & (1 << (place - 1)) != 0
+        });
+        self.marks.last() == Some(&mark)
+    }
+
+    fn name(&mut self, object: ReconcilerIndex, change: Change, key: OrderKey) -> bool {
+        match self.named.iter_mut().find(|(named, how, _)| (*named, *how) == (object, change)) {
+            Some((.., newest)) if *newest >= key => return false,
+            Some((.., newest)) => *newest = key,
+            None => self.named.push((object, change, key)),
+        }
+        true
+    }
+}
+
+/// The life of one object, from its creation to its deletion.
+#[derive(Clone, Debug)]
+pub(crate) struct Incarnation {
+    pub(crate) uid: Box<str>,
+    pub(crate) records: Vec<Record>,
+    index: HashMap<RevisionKey, u32>,
+    /// The records by the newest proof but `Blocked`, oldest first.
+    order: Vec<u32>,
+    /// When it was last said that its dependencies are not ready, and at which revision.
+    pub(crate) blocked: Option<(OrderKey, RevisionKey)>,
+    /// The newest of all that was said.
+    pub(crate) newest: OrderKey,
+    /// When it was deleted.
+    pub(crate) deleted: Option<OrderKey>,
+    /// The newest error that named no revision.
+    pub(crate) trouble: Option<Box<Words>>,
+    /// The newest that was said.
+    pub(crate) last: Option<Box<Words>>,
+    /// The newest health check that passed.
+    newest_check: Option<OrderKey>,
+    /// The newest health check that failed.
+    newest_failed_check: Option<OrderKey>,
+    /// The newest sign that it does not wait, and the record that shows it.
+    newest_not_waiting: Option<(OrderKey, u32)>,
+}
+
+/// What events tell of whether a reconciler waits for health.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Evidence {
+    Checks,
+    DoesNotCheck,
+    None,
+}
+
+impl Incarnation {
+    pub(crate) fn new(uid: &str, newest: OrderKey) -> Self {
+        Self {
+            uid: uid.into(),
+            records: Vec::new(),
+            index: HashMap::new(),
+            order: Vec::new(),
+            blocked: None,
+            newest,
+            deleted: None,
+            trouble: None,
+            last: None,
+            newest_check: None,
+            newest_failed_check: None,
+            newest_not_waiting: None,
+        }
+    }
+
+    pub(crate) fn record(&self, revision: RevisionKey) -> Option<&Record> {
+        self.records.get(*self.index.get(&revision)? as usize)
+    }
+
+    /// The records by their newest proof but `Blocked`, newest first; those without one are left out.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = (&Record, OrderKey)> {
+        self.order.iter().rev().map_while(|place| {
+            let record = self.records.get(*place as usize)?;
+            Some((record, record.latest(Kinds::TAKEN_UP)?))
+        })
+    }
+
+    /// The keys of what must not be forgotten, however old: the newest proof, and what shows whether
+    /// health is checked.
+    pub(crate) fn needed(&self) -> Vec<OrderKey> {
+        let newest = self.newest_first().next().map(|(_, key)| key);
+        let shown = self.newest_not_waiting.and_then(|(_, place)| self.records.get(place as usize));
+        let shown = [Kinds::CHANGED, Kinds::SUCCEEDED].map(|kinds| shown?.earliest(kinds));
+        let checks = [newest, self.newest_check, self.newest_failed_check];
+        checks.into_iter().chain(shown).flatten().collect()
+    }
+
+    /// The revision that it took up last.
+    pub(crate) fn head(&self) -> Option<&Record> {
+        self.newest_first().next().map(|(record, _)| record)
+    }
+
+    /// The trouble that nothing has cleared since.
+    pub(crate) fn present_trouble(&self) -> Option<&Words> {
+        let proved = self.newest_first().next().map(|(_, key)| key);
+        self.trouble.as_deref().filter(|trouble| proved.is_none_or(|proved| trouble.key > proved))
+    }
+
+    /// The newest evidence about health checks at or before a time.
+    pub(crate) fn evidence(&self, at: OrderKey) -> (Evidence, Option<OrderKey>) {
+        let not_waiting = self.newest_not_waiting.map(|(key, _)| key);
+        let newest = [self.newest_check, self.newest_failed_check, not_waiting];
+        if newest.iter().flatten().all(|key| *key <= at) {
+            return Self::judge(newest);
+        }
+        let [mut check, mut failed_check, mut not_waiting] = [None; 3];
+        for (record, newest) in self.newest_first() {
+            // Nothing in the records that follow is newer.
+            if [check, failed_check, not_waiting].iter().any(|found| *found >= Some(newest)) {
+                break;
+            }
+            let between = |kinds| {
+                let latest = record.latest(kinds).filter(|key| *key <= at);
+                latest.or_else(|| record.earliest(kinds).filter(|key| *key <= at))
+            };
+            check = check.max(between(Kinds::HEALTH_CHECKED));
+            // Between the first and the last failed check there may have been others, of which
+            // nothing is kept: so the newest of them may be as late as can be.
+            failed_check = failed_check.max(match between(Kinds::HEALTH_FAILED) {
+                Some(_) if record.latest(Kinds::HEALTH_FAILED) > Some(at) => Some(at),
+                found => found,
+            });
+            not_waiting = not_waiting.max(record.shown_not_to_wait().filter(|key| *key <= at));
+        }
+        Self::judge([check, failed_check, not_waiting])
+    }
+
+    /// What the newest evidence says now, given that it is not a health check that passed: a failed
+    /// check was one, unless a success came after it without another.
+    pub(crate) fn verdict_after_failed_check(&self) -> Verdict {
+        let not_waiting = self.newest_not_waiting.map(|(key, _)| key);
+        let failed_check = self.newest_failed_check.filter(|failed| Some(*failed) > not_waiting);
+        let succeeded_since = |failed| {
+            self.newest_first()
+                .take_while(|(_, newest)| *newest > failed)
+                .any(|(record, _)| record.latest(Kinds::SUCCEEDED) > Some(failed))
+        };
+        match failed_check {
+            Some(failed) if !succeeded_since(failed) => Verdict::Checks,
+            _ => Verdict::DoesNotCheck,
+        }
+    }
+
+    fn judge([check, failed_check, not_waiting]: [Option<OrderKey>; 3]) -> (Evidence, Option<OrderKey>) {
+        let newest = check.max(failed_check).max(not_waiting);
+        let evidence = match newest {
+            None => Evidence::None,
+            newest if newest == check => Evidence::Checks,
+            // After a red check a waiting one always tells of a green one before it succeeds.
+            _ => Evidence::DoesNotCheck,
+        };
+        (evidence, newest)
+    }
+
+    /// Takes in an observation. Returns how much of it was news.
+    pub(crate) fn insert(&mut self, observation: &Observation, seen: &Seen<'_>) -> Changed {
+        let Seen { key, revision, .. } = *seen;
+        self.newest = self.newest.max(key);
+        let said_before = self.last.as_ref().map(|last| last.key);
+        let said_last = Words::join(&mut self.last, observation, key, revision);
+        match (observation.proof(), revision) {
+            (None, _) => Changed::from(said_last),
+            (Some(Proof::Deleted), _) => {
+                let news = self.deleted < Some(key);
+                self.deleted = self.deleted.max(Some(key));
+                Changed::from(news)
+            }
+            (Some(proof), Some(revision)) => {
+                self.insert_proof(observation, seen, proof, revision, said_before)
+            }
+            (Some(Proof::Failed), None) => {
+                Changed::from(Words::join(&mut self.trouble, observation, key, None))
+            }
+            (Some(_), None) => Changed::from(said_last),
+        }
+    }
+
+    fn insert_proof(
+        &mut self,
+        observation: &Observation,
+        seen: &Seen<'_>,
+        proof: Proof,
+        revision: RevisionKey,
+        said_before: Option<OrderKey>,
+    ) -> Changed {
+        let Seen { key, text, reason, named, greater_text, .. } = *seen;
+        let head = self.order.last().copied();
+        let place = self.place(revision);
+        let Some(record) = self.records.get_mut(place as usize) else { return Changed::Nothing };
+        let before = record.latest(Kinds::TAKEN_UP);
+        let newest = record.latest(Kinds::ALL);
+        // The same success again, with nothing in between: all that stands in some order to it stands
+        // in the same order to its repetition.
+        let repeated = proof == Proof::Succeeded
+            && head == Some(place)
+            && before.is_some_and(|before| before.rank == key.rank && before < key)
+            && newest == before
+            && said_before == before
+            && record.text == text;
+        let mut news = record.insert(Mark {
+            seconds: key.seconds,
+            version: [(key.version >> 32) as u32, (key.version & u64::from(u32::MAX)) as u32],
+            kinds: Kinds::of(observation, proof),
+            reason,
+        });
+        let text_before = record.text;
+        match newest.cmp(&Some(key)) {
+            Ordering::Less => record.text = text,
+            Ordering::Equal => record.text = greater_text(record.text, text),
+            Ordering::Greater => {}
+        }
+        news |= text_before != record.text;
+        if proof == Proof::Failed {
+            news |= Words::join(&mut record.failure, observation, key, Some(revision));
+        }
+        for (object, change) in named {
+            news |= record.name(*object, *change, key);
+        }
+        let after = record.latest(Kinds::TAKEN_UP);
+        let not_waiting = record.shown_not_to_wait();
+        if before != after {
+            self.reorder(place, before, after);
+        }
+        match proof {
+            Proof::Blocked => self.block(key, revision),
+            Proof::HealthChecked => self.newest_check = self.newest_check.max(Some(key)),
+            Proof::Failed if &*observation.reason == "HealthCheckFailed" => {
+                self.newest_failed_check = self.newest_failed_check.max(Some(key));
+            }
+            _ => {}
+        }
+        self.note_not_waiting(place, not_waiting);
+        if repeated { Changed::LastHeard } else { Changed::from(news) }
+    }
+
+    fn block(&mut self, key: OrderKey, revision: RevisionKey) {
+        if self.blocked.is_none_or(|(blocked, _)| key > blocked) {
+            self.blocked = Some((key, revision));
+        }
+    }
+
+    fn place(&mut self, revision: RevisionKey) -> u32 {
+        if let Some(place) = self.index.get(&revision) {
+            return *place;
+        }
+        if self.records.len() >= MAX_REVISIONS {
+            self.drop_oldest();
+        }
+        let place = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.records.push(Record::new(revision));
+        self.index.insert(revision, place);
+        place
+    }
+
+    /// Makes room: the record that was taken up longest ago goes.
+    fn drop_oldest(&mut self) {
+        let keep = MAX_REVISIONS - MAX_REVISIONS / 10;
+        let mut records: Vec<_> = std::mem::take(&mut self.records);
+        records.sort_by_key(|record| std::cmp::Reverse(record.latest(Kinds::TAKEN_UP)));
+        records.truncate(keep);
+        self.rebuild(records);
+    }
+
+    /// Puts records in place of those that are kept, and derives the rest anew.
+    pub(crate) fn rebuild(&mut self, records: Vec<Record>) {
+        self.records = records;
+        self.index.clear();
+        self.order.clear();
+        self.blocked = None;
+        self.newest_check = None;
+        self.newest_failed_check = None;
+        self.newest_not_waiting = None;
+        for (place, record) in (0..).zip(&self.records) {
+            self.index.insert(record.revision, place);
+            if record.latest(Kinds::TAKEN_UP).is_some() {
+                self.order.push(place);
+            }
+            let blocked = record.latest(Kinds::BLOCKED).map(|key| (key, record.revision));
+            if blocked.map(|(key, _)| key) > self.blocked.map(|(key, _)| key) {
+                self.blocked = blocked;
+            }
+            self.newest_check = self.newest_check.max(record.latest(Kinds::HEALTH_CHECKED));
+            self.newest_failed_check =
+                self.newest_failed_check.max(record.latest(Kinds::HEALTH_FAILED));
+            let not_waiting = record.shown_not_to_wait();
+            if not_waiting > self.newest_not_waiting.map(|(key, _)| key) {
+                self.newest_not_waiting = not_waiting.map(|key| (key, place));
+            }
+        }
+        let records = &self.records;
+        let key = |place: &u32| records.get(*place as usize).and_then(|record| record.latest(Kinds::TAKEN_UP));
+        self.order.sort_by_key(|place| (key(place), *place));
+    }
+
+    /// Moves a record to where its newest proof belongs. Most often that is the end.
+    fn reorder(&mut self, place: u32, before: Option<OrderKey>, after: Option<OrderKey>) {
+        if self.order.last() == Some(&place) {
+            return;
+        }
+        if before.is_some()
+            && let Some(from) = self.order.iter().rposition(|at| *at == place)
+        {
+            self.order.remove(from);
+        }
+        let records = &self.records;
+        let newest = |at: &u32| records.get(*at as usize)?.latest(Kinds::TAKEN_UP);
+        let to = match self.order.last() {
+            Some(last) if newest(last) > after => {
+                self.order.partition_point(|at| newest(at) <= after)
+            }
+            _ => self.order.len(),
+        };
+        self.order.insert(to, place);
+    }
+
+    fn note_not_waiting(&mut self, place: u32, shown: Option<OrderKey>) {
+        match (self.newest_not_waiting, shown) {
+            (Some((_, shown_by)), None) if shown_by == place => {
+                // A late health check took the sign back: look for the next.
+                let shown = (0..).zip(&self.records).filter_map(|(place, record)| {
+                    Some((record.shown_not_to_wait()?, place))
+                });
+                self.newest_not_waiting = shown.max();
+            }
+            (newest, Some(key)) if newest.is_none_or(|(newest, by)| key > newest || by == place) => {
+                self.newest_not_waiting = Some((key, place));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An observation, resolved to the places of what it names.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) key: OrderKey,
+    pub(crate) revision: Option<RevisionKey>,
+    pub(crate) text: Option<TextIndex>,
+    pub(crate) reason: u16,
+    pub(crate) named: &'a [(ReconcilerIndex, Change)],
+    /// The greater of two texts.
+    pub(crate) greater_text: &'a dyn Fn(Option<TextIndex>, Option<TextIndex>) -> Option<TextIndex>,
+}
+
+/// What a fact changed.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "hosts decide by it what to store")]
+pub enum Changed {
+    /// Nothing: it was known already.
+    #[default]
+    Nothing,
+    /// The same again, later: only the time at which the reconciler was last heard of moved on.
+    LastHeard,
+    /// Something that was not known.
+    Knowledge,
+}
+
+impl From<bool> for Changed {
+    fn from(changed: bool) -> Self {
+        if changed { Self::Knowledge } else { Self::Nothing }
+    }
+}
+
+/// All that is kept of one reconciler.
+#[derive(Clone, Debug)]
+pub(crate) struct Reconciler {
+    pub(crate) name: ObjectName,
+    pub(crate) role: Role,
+    pub(crate) cluster: u32,
+    pub(crate) incarnations: Vec<Incarnation>,
+    pub(crate) last_heard: Option<DateTime<Utc>>,
+    /// When a person acknowledged that it is gone.
+    pub(crate) removed: Option<DateTime<Utc>>,
+    /// The reconcilers whose change lists named it.
+    pub(crate) parents: Vec<ReconcilerIndex>,
+    /// When a parent last created or configured it, and when one last deleted it.
+    pub(crate) announced: Option<OrderKey>,
+    pub(crate) withdrawn: Option<OrderKey>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(name: ObjectName, role: Role, cluster: u32) -> Self {
+        Self {
+            name,
+            role,
+            cluster,
+            incarnations: Vec::new(),
+            last_heard: None,
+            removed: None,
+            parents: Vec::new(),
+            announced: None,
+            withdrawn: None,
+        }
+    }
+
+    /// The incarnation that counts: the one that was heard of last.
+    pub(crate) fn current(&self) -> Option<&Incarnation> {
+        self.incarnations.iter().max_by(|a, b| (a.newest, &a.uid).cmp(&(b.newest, &b.uid)))
+    }
+
+    /// Whether it exists no more: it said so, or its parent did and it was not heard of since.
+    pub(crate) fn is_deleted(&self) -> bool {
+        let current = self.current();
+        let withdrawn = self.withdrawn.filter(|withdrawn| self.announced.is_none_or(|announced| *withdrawn > announced));
+        current.is_some_and(|current| current.deleted.is_some())
+            || withdrawn.is_some_and(|withdrawn| {
+                current.is_none_or(|current| withdrawn.seconds > current.newest.seconds)
+            })
+    }
+
+    /// Whether a person took it out of every expectation, and it was not heard of since.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.is_some_and(|removed| self.last_heard.is_none_or(|heard| heard <= removed))
+    }
+
+    /// Whether it was heard of, or named by a parent.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.incarnations.is_empty() || self.announced.is_some()
+    }
+
+    pub(crate) fn incarnation(&mut self, uid: &str, key: OrderKey) -> &mut Incarnation {
+        let found = self.incarnations.iter().position(|incarnation| *incarnation.uid == *uid);
+        let place = found.unwrap_or_else(|| {
+            if self.incarnations.len() >= MAX_INCARNATIONS {
+                let oldest = (0..self.incarnations.len())
+                    .min_by_key(|place| self.incarnations.get(*place).map(|kept| kept.newest));
+                self.incarnations.remove(oldest.unwrap_or_default());
+            }
+            self.incarnations.push(Incarnation::new(uid, key));
+            self.incarnations.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the place was found or made just above")]
+        &mut self.incarnations[place]
+    }
+
+    /// Whether a `Succeeded` at a time proves health, and whether it is known to check at all.
+    pub(crate) fn evidence(&self, incarnation: &Incarnation, policy: HealthChecks, at: OrderKey) -> Evidence {
+        match policy {
+            HealthChecks::Enabled => Evidence::Checks,
+            HealthChecks::Disabled => Evidence::DoesNotCheck,
+            // Helm waits unless it is told not to.
+            HealthChecks::Inferred if self.role == Role::HelmRelease => Evidence::Checks,
+            HealthChecks::Inferred => incarnation.evidence(at).0,
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Where one rollout stands: what is expected of it, and what follows from where each reconciler is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    ancestry::CommitIndex,
+    assessment::{Assessment, Assessor},
+    commit::CommitId,
+    names::{EnvironmentName, ObjectName, Selector},
+    observation::Role,
+    policy::{Environment, Policy, Require},
+    reconciler::{Kinds, Reconciler, ReconcilerIndex, RevisionKey},
+    status::{
+        EventSummary, FirstSettled, HealthChecksStatus, MAX_TIMELINE, Outcome, Reason,
+        ReconcilerStatus, Standing, State, Status, TimelineEntry, Version,
+    },
+    wording::{self, Wording},
+    world::{Registered, World},
+};
+
+/// How long after its deadline a rollout still hands out transitions.
+const CURRENT_AFTER_DEADLINE: TimeDelta = TimeDelta::hours(24);
+
+/// What one asks for.
+///
+/// What one who waits wants for itself is a part of the question, and never a fact: it changes
+/// nothing for others.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Query {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// What.
+    pub commit: CommitId,
+    /// Another requirement than the rollout's.
+    pub require: Option<Require>,
+    /// These reconcilers instead of those that are expected. Empty: those that are expected.
+    pub reconcilers: BTreeSet<Selector>,
+    /// Another grace for failures than the rollout's.
+    pub failure_grace: Option<Duration>,
+}
+
+impl Query {
+    /// Asks for a rollout as it was registered.
+    #[must_use]
+    pub fn new(environment: EnvironmentName, commit: CommitId) -> Self {
+        Self {
+            environment,
+            commit,
+            require: None,
+            reconcilers: BTreeSet::new(),
+            failure_grace: None,
+        }
+    }
+
+    /// Asks with another requirement.
+    #[must_use]
+    pub fn require(mut self, require: Require) -> Self {
+        self.require = Some(require);
+        self
+    }
+
+    /// Asks for this reconciler, and others named so, alone.
+    #[must_use]
+    pub fn reconciler(mut self, selector: Selector) -> Self {
+        self.reconcilers.insert(selector);
+        self
+    }
+
+    /// Asks with another grace for failures.
+    #[must_use]
+    pub fn failure_grace(mut self, grace: Duration) -> Self {
+        self.failure_grace = Some(grace);
+        self
+    }
+}
+
+/// The reconcilers that a rollout is to reach.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expected {
+    /// By name; those that were never heard of have no place yet.
+    pub(crate) members: BTreeMap<ObjectName, Option<ReconcilerIndex>>,
+    /// When a set that is not given by names alone may be taken to be complete.
+    complete_at: Option<DateTime<Utc>>,
+    /// The cluster that was to be learned from, if it was never heard.
+    unheard: bool,
+}
+
+/// A rollout, looked at.
+pub(crate) struct View<'a> {
+    world: &'a World,
+    query: &'a Query,
+    registered: Option<&'a Registered>,
+    now: DateTime<Utc>,
+    require: Require,
+    failure_grace: Duration,
+    transient_grace: Duration,
+    expected: Expected,
+    assessed: Vec<(&'a Reconciler, Assessment<'a>)>,
+    never_heard: Vec<ObjectName>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(world: &'a World, policy: &Policy, query: &'a Query, now: DateTime<Utc>) -> Self {
+        let key = (query.environment.clone(), query.commit);
+        let registered = world.rollouts.get(&key).and_then(|rollout| rollout.registered.as_ref());
+        let declared;
+        let defaults;
+        let (selectors, require, failure_grace, transient_grace, learning) = match registered {
+            Some(registered) => {
+                let terms = &registered.terms;
+                (&registered.expect, registered.require, terms.failure_grace, terms.transient_grace, terms.learning)
+            }
+            None => {
+                let environment: Environment = policy.of(&query.environment);
+                declared = environment.reconcilers.iter().cloned().collect::<BTreeSet<_>>();
+                defaults = environment;
+                (&declared, defaults.require, defaults.failure_grace, defaults.transient_grace, defaults.learning)
+            }
+        };
+        let selectors = if query.reconcilers.is_empty() { selectors } else { &query.reconcilers };
+        let commit = world.graph.find(&query.commit);
+        let expected = expected(world, &query.environment, selectors, commit, learning);
+        let members: BTreeSet<ReconcilerIndex> = expected.members.values().flatten().copied().collect();
+        let expects = |index: ReconcilerIndex| members.contains(&index);
+        let assessor = Assessor { world, commit, expects: &expects };
+        let mut assessed = Vec::with_capacity(expected.members.len());
+        let mut never_heard = Vec::new();
+        for (name, index) in &expected.members {
+            match index.and_then(|index| world.reconciler(index)) {
+                Some(reconciler) => {
+                    let health_checks = policy.health_checks(Some(&query.environment), name);
+                    assessed.push((reconciler, assessor.assess(reconciler, health_checks)));
+                }
+                None => never_heard.push(name.clone()),
+            }
+        }
+        Self {
+            world,
+            query,
+            registered,
+            now,
+            require: query.require.unwrap_or(require),
+            failure_grace: query.failure_grace.unwrap_or(failure_grace),
+            transient_grace,
+            expected,
+            assessed,
+            never_heard,
+        }
+    }
+
+    /// The least of the reconcilers' states, or `failed` if one failed.
+    fn state(&self) -> State {
+        if self.expected.members.is_empty() || !self.never_heard.is_empty() {
+            let failed = self.assessed.iter().any(|(_, assessment)| assessment.state == State::Failed);
+            return if failed { State::Failed } else { State::Pending };
+        }
+        let states = || self.assessed.iter().map(|(_, assessment)| assessment.state);
+        if states().any(|state| state == State::Failed) {
+            State::Failed
+        } else {
+            states().min().unwrap_or_default()
+        }
+    }
+
+    fn reached(&self, state: State) -> bool {
+        match self.require {
+            Require::Applied => matches!(state, State::Applied | State::Healthy),
+            Require::Healthy => state == State::Healthy,
+        }
+    }
+
+    /// Whether a set that was learned may miss some reconciler still.
+    fn is_learning(&self) -> bool {
+        self.expected.complete_at.is_some_and(|complete_at| complete_at > self.now)
+    }
+
+    /// When a failure counts.
+    fn counts_at(&self, assessment: &Assessment<'_>) -> Option<DateTime<Utc>> {
+        let failing = assessment.failing?;
+        let grace = if failing.transient {
+            self.transient_grace.max(self.failure_grace)
+        } else {
+            self.failure_grace
+        };
+        Some(plus(failing.since, grace))
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        let state = self.state();
+        let failed = || {
+            self.assessed
+                .iter()
+                .filter_map(|(_, assessment)| self.counts_at(assessment))
+                .any(|counts_at| counts_at <= self.now)
+        };
+        let outcome = if self.reached(state) && !self.is_learning() {
+            Outcome::Succeeded
+        } else if failed() {
+            Outcome::Failed
+        } else if self.registered.is_some_and(|registered| registered.deadline() <= self.now) {
+            Outcome::TimedOut
+        } else {
+            Outcome::InProgress
+        };
+        Standing { state, outcome }
+    }
+
+    /// The next instant at which time alone changes the status.
+    pub(crate) fn next_change(&self) -> Option<DateTime<Utc>> {
+        let graces = self.assessed.iter().filter_map(|(_, assessment)| self.counts_at(assessment));
+        let complete_at = self.expected.complete_at.filter(|_| self.reached(self.state()));
+        let deadline = self.registered.map(Registered::deadline);
+        graces.chain(complete_at).chain(deadline).filter(|at| *at > self.now).min()
+    }
+
+    /// The names of all that is expected.
+    pub(crate) fn expects(&self) -> impl Iterator<Item = &ObjectName> {
+        self.expected.members.keys()
+    }
+
+    /// Whether the time in which a rollout hands out transitions is over.
+
+    /// Everything, in words.
+    pub(crate) fn status(&self) -> Status {
+        let Standing { state, outcome } = self.standing();
+        let reconcilers = self.reconcilers();
+        let wording = self.wording(state, outcome, &reconcilers);
+        let rollout = self.world.rollouts.get(&(self.query.environment.clone(), self.query.commit));
+        let first_settled = rollout
+            .and_then(|rollout| rollout.settlements.first_key_value())
+            .map(|(_, (at, outcome))| FirstSettled { outcome: *outcome, at: *at });
+        let mut status = Status {
+            environment: self.query.environment.clone(),
+            commit: self.query.commit,
+            registered: self.registered.is_some(),
+            version: Version::default(),
+            evaluated_at: self.now,
+            state,
+            outcome,
+            settled: outcome.is_settled(),
+            live: all_live(&reconcilers),
+            require: self.require,
+            reason: wording.reason,
+            message: wording.message,
+            remedy: wording.remedy,
+            registered_at: self.registered.map(|registered| registered.first_at),
+            deadline_at: self.registered.map(Registered::deadline),
+            timeout_seconds: self.registered.map(|registered| registered.terms.timeout.as_secs()),
+            first_settled,
+            labels: self.registered.map(|registered| registered.terms.labels.clone()).unwrap_or_default(),
+            timeline: timeline(&reconcilers),
+            reconcilers,
+        };
+        status.version = status.digest();
+        status
+    }
+
+    fn reconcilers(&self) -> Vec<ReconcilerStatus> {
+        let mut assessed = self.assessed.iter().peekable();
+        let statuses = self.expected.members.keys().map(|name| {
+            match assessed.next_if(|(reconciler, _)| reconciler.name == *name) {
+                Some((reconciler, assessment)) => self.reconciler(reconciler, assessment),
+                None => wording::never_heard(name),
+            }
+        });
+        statuses.collect()
+    }
+
+    fn reconciler(&self, reconciler: &Reconciler, assessment: &Assessment<'_>) -> ReconcilerStatus {
+        let world = self.world;
+        let commit = world.graph.find(&self.query.commit);
+        let incarnation = reconciler.current();
+        let own = || incarnation?.record(RevisionKey::Commit(commit?));
+        let record = assessment.record.or_else(own);
+        let earliest = |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());
+        let mut reason = assessment.reason;
+        if self.reached(assessment.state) {
+            reason = Reason::Succeeded;
+        }
+        let mut status = ReconcilerStatus {
+            reconciler: reconciler.name.clone(),
+            state: assessment.state,
+            reason,
+            message: String::new(),
+            live: assessment.live,
+            head: assessment.head.map(|(head, _)| world.revision_text(head.text, head.revision)),
+            via: assessment.via.and_then(|via| world.graph.id(via)),
+            health_checks: HealthChecksStatus { policy: assessment.policy, verdict: assessment.verdict },
+            seen_at: commit.and_then(|commit| world.seen_at(reconciler.cluster, commit)),
+            applied_at: earliest(Kinds::PROGRESS),
+            healthy_at: assessment.healthy_at.map(|key| key.time()),
+            failed_at: earliest(Kinds::FAILED),
+            last_heard_at: reconciler.last_heard,
+            event: self.event(reconciler, assessment),
+        };
+        status.message = wording::reconciler(self, reconciler, assessment, &status);
+        status
+    }
+
+    /// Flux's own words on what decides.
+    fn event(&self, reconciler: &Reconciler, assessment: &Assessment<'_>) -> Option<EventSummary> {
+        let last = reconciler.current()?.last.as_deref()?;
+        let words = match assessment.record {
+            Some(record) if assessment.state == State::Failed => record.failure.as_deref(),
+            Some(record) if last.revision != Some(record.revision) => {
+                // Its words are gone; what they were about is not.
+                let mark = record.newest_mark()?;
+                return Some(EventSummary {
+                    severity: mark.severity(reconciler.role, self.world.reasons.text_at(mark.reason)),
+                    reason: self.world.reasons.text_at(mark.reason).to_owned(),
+                    message: String::new(),
+                    at: mark.key().time(),
+                });
+            }
+            None => assessment.trouble.or(Some(last)),
+            Some(_) => Some(last),
+        };
+        words.map(|words| EventSummary {
+            severity: words.severity,
+            reason: words.reason.to_string(),
+            message: words.message.to_string(),
+            at: words.key.time(),
+        })
+    }
+
+    /// Why the whole stands where it does.
+    fn wording(&self, state: State, outcome: Outcome, reconcilers: &[ReconcilerStatus]) -> Wording {
+        if reconcilers.is_empty() {
+            let wording = wording::no_reconciler(&self.query.environment, self.expected.unheard);
+            return wording.timed_out_if(outcome, self.registered);
+        }
+        if outcome == Outcome::Succeeded {
+            return wording::succeeded(reconcilers, self.require);
+        }
+        if self.reached(state) {
+            return wording::learning(self.expected.complete_at).timed_out_if(outcome, self.registered);
+        }
+        let unfinished = |status: &&ReconcilerStatus| !self.reached(status.state);
+        let behind = reconcilers.iter().filter(unfinished);
+        let (decides, others) = if state == State::Failed {
+            let decides = reconcilers.iter().find(|status| status.state == State::Failed);
+            (decides, 0)
+        } else {
+            (behind.clone().min_by_key(|status| status.state), behind.count().saturating_sub(1))
+        };
+        let Some(decides) = decides else { return wording::succeeded(reconcilers, self.require) };
+        let counts_at = self
+            .assessed
+            .iter()
+            .find(|(reconciler, _)| reconciler.name == decides.reconciler)
+            .and_then(|(_, assessment)| self.counts_at(assessment))
+            .filter(|counts_at| *counts_at > self.now);
+        wording::of_reconciler(decides, others, counts_at).timed_out_if(outcome, self.registered)
+    }
+
+    pub(crate) fn world(&self) -> &'a World {
+        self.world
+    }
+
+    pub(crate) fn commit(&self) -> CommitId {
+        self.query.commit
+    }
+}
+
+/// Whether the time in which a rollout hands out transitions is over.
+pub(crate) fn is_over(registered: &Registered, now: DateTime<Utc>) -> bool {
+    registered.deadline().checked_add_signed(CURRENT_AFTER_DEADLINE).is_some_and(|end| end <= now)
+}
+
+/// The last instant at which a rollout hands out transitions.
+pub(crate) fn over_at(registered: &Registered) -> DateTime<Utc> {
+    registered.deadline().checked_add_signed(CURRENT_AFTER_DEADLINE).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn plus(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(duration)
+        .ok()
+        .and_then(|duration| time.checked_add_signed(duration))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// What a rollout is to reach: the names, whatever matches the patterns, or all of the cluster that
+/// is called like the environment.
+fn expected(
+    world: &World,
+    environment: &EnvironmentName,
+    selectors: &BTreeSet<Selector>,
+    commit: Option<CommitIndex>,
+    learning: Duration,
+) -> Expected {
+    let mut expected = Expected::default();
+    let learn = |expected: &mut Expected, cluster: &crate::world::Cluster, matches: &dyn Fn(&ObjectName) -> bool| {
+        let complete_at = plus(cluster.first_heard, learning);
+        expected.complete_at = expected.complete_at.max(Some(complete_at));
+        for index in &cluster.reconcilers {
+            let Some(reconciler) = world.reconciler(*index) else { continue };
+            let gone = !reconciler.is_known() || reconciler.is_deleted() || reconciler.is_removed();
+            if !gone && matches(&reconciler.name) && takes_part(reconciler) {
+                expected.members.insert(reconciler.name.clone(), Some(*index));
+            }
+        }
+    };
+    for selector in selectors {
+        if let Some(name) = selector.as_name() {
+            let index = world.find(&name);
+            let removed = index.and_then(|index| world.reconciler(index)).is_some_and(Reconciler::is_removed);
+            if !removed {
+                expected.members.insert(name, index);
+            }
+            continue;
+        }
+        let clusters = world.clusters.iter().filter(|cluster| selector.matches_cluster(&cluster.name));
+        for cluster in clusters {
+            learn(&mut expected, cluster, &|name| selector.matches(name));
+        }
+    }
+    if selectors.is_empty() {
+        match world.cluster(environment.as_str()) {
+            Some(cluster) => {
+                let related = |name: &ObjectName| !is_unrelated(world, name, commit);
+                learn(&mut expected, cluster, &related);
+            }
+            None => expected.unheard = true,
+        }
+    }
+    expected
+}
+
+/// A `HelmRelease` whose events carry no commit says nothing about one. Its parent does.
+fn takes_part(reconciler: &Reconciler) -> bool {
+    if reconciler.role != Role::HelmRelease {
+        return true;
+    }
+    reconciler.current().is_some_and(|incarnation| {
+        incarnation.records.iter().any(|record| record.revision.commit().is_some())
+    })
+}
+
+/// Whether a reconciler is known to apply another repository.
+fn is_unrelated(world: &World, name: &ObjectName, commit: Option<CommitIndex>) -> bool {
+    let head = || {
+        let reconciler = world.reconciler(world.find(name)?)?;
+        reconciler.current()?.head()?.revision.commit()
+    };
+    head().zip(commit).is_some_and(|(head, commit)| world.graph.unrelated(head, commit))
+}
+
+fn all_live(reconcilers: &[ReconcilerStatus]) -> Option<bool> {
+    if reconcilers.iter().any(|status| status.live == Some(false)) {
+        return Some(false);
+    }
+    (!reconcilers.is_empty() && reconcilers.iter().all(|status| status.live == Some(true))).then_some(true)
+}
+
+fn timeline(reconcilers: &[ReconcilerStatus]) -> Vec<TimelineEntry> {
+    let mut timeline: Vec<_> = reconcilers
+        .iter()
+        .flat_map(|status| {
+            let times = [
+                (status.applied_at, State::Applied),
+                (status.healthy_at, State::Healthy),
+                (status.failed_at, State::Failed),
+            ];
+            times.into_iter().filter_map(|(at, state)| {
+                Some(TimelineEntry { at: at?, state, reconciler: status.reconciler.clone() })
+            })
+        })
+        .collect();
+    timeline.sort_unstable();
+    timeline.truncate(MAX_TIMELINE);
+    timeline
+}

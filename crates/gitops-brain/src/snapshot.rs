@@ -1,0 +1,312 @@
+//! The smallest list of facts that makes the same world.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ancestry::{Ancestry, CommitIndex},
+    event::Severity,
+    fact::{Fact, FactBody, Registration, Settlement},
+    names::ObjectName,
+    observation::{Change, ChangedObject, Observation, Proof, Role, intern},
+    reconciler::{Incarnation, Kinds, Mark, OrderKey, Reconciler, Record, RevisionKey, Words, seconds},
+    revision::Revision,
+    rollout::over_at,
+    world::{Cluster, Source, World},
+};
+
+/// All that is known and not forgotten, in an order that depends on nothing else.
+pub(crate) fn facts(world: &World) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let Some(before) = world.forgotten {
+        facts.push(Fact::new(before, FactBody::Forgotten { before }));
+    }
+    let mut snapshot = Snapshot { world, before: world.forgotten.map(seconds), anchors: BTreeSet::new(), facts };
+    snapshot.rollouts();
+    let mut clusters: Vec<_> = world.clusters.iter().collect();
+    clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    for cluster in clusters {
+        snapshot.cluster(cluster);
+    }
+    snapshot.ancestry();
+    snapshot.facts
+}
+
+struct Snapshot<'a> {
+    world: &'a World,
+    /// What is older goes, unless it is needed; in seconds.
+    before: Option<u32>,
+    /// The commits that were kept.
+    anchors: BTreeSet<CommitIndex>,
+    facts: Vec<Fact>,
+}
+
+impl<'a> Snapshot<'a> {
+    fn is_old(&self, seconds: u32) -> bool {
+        self.before.is_some_and(|before| seconds < before)
+    }
+
+    fn rollouts(&mut self) {
+        let world = self.world;
+        for ((environment, commit), rollout) in &world.rollouts {
+            let registered = rollout.registered.as_ref();
+            let last = registered.map(over_at).max(rollout.settlements.values().map(|(at, _)| *at).max());
+            if last.is_none_or(|last| self.is_old(seconds(last))) {
+                continue;
+            }
+            self.anchors.extend(world.graph.find(commit));
+            if let Some(registered) = registered {
+                let registration = Registration {
+                    environment: environment.clone(),
+                    commit: *commit,
+                    expect: registered.expect.clone(),
+                    require: registered.require,
+                    terms: registered.terms.clone(),
+                };
+                let times = BTreeSet::from([registered.first_at, registered.latest_at]);
+                for at in times {
+                    self.facts.push(Fact::new(at, FactBody::Registered(registration.clone())));
+                }
+            }
+            for (n, (at, outcome)) in &rollout.settlements {
+                let settlement = Settlement::new(environment.clone(), *commit, *n, *outcome);
+                self.facts.push(Fact::new(*at, FactBody::Settled(settlement)));
+            }
+        }
+    }
+
+    fn cluster(&mut self, cluster: &'a Cluster) {
+        let world = self.world;
+        let begin = self.facts.len();
+        for (name, source) in &cluster.sources {
+            self.source(name, source, cluster.last_heard);
+        }
+        let mut reconcilers: Vec<_> =
+            cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index)).collect();
+        reconcilers.sort_by(|a, b| a.name.cmp(&b.name));
+        for reconciler in &reconcilers {
+            self.reconciler(reconciler);
+        }
+        // When the cluster was first heard decides when a learned set is complete.
+        let heard = self.facts.get(begin..).unwrap_or_default();
+        if heard.iter().all(|fact| fact.at > cluster.first_heard)
+            && let Some(first) = heard.first()
+        {
+            let first = Fact { at: cluster.first_heard, ..first.clone() };
+            self.facts.push(first);
+        }
+        for reconciler in reconcilers {
+            if let Some(at) = reconciler.removed {
+                let reconciler = reconciler.name.clone();
+                self.facts.push(Fact::new(at, FactBody::Removed { reconciler }));
+            }
+        }
+    }
+
+    fn source(&mut self, name: &ObjectName, source: &Source, at: DateTime<Utc>) {
+        let world = self.world;
+        let mut push = |key: OrderKey, severity, reason: &str, commit: Option<CommitIndex>, message: &str| {
+            let mut observation = blank(name, key, severity, reason);
+            observation.revision = commit.and_then(|commit| world.graph.id(commit)).map(|id| id.to_string().into());
+            observation.message = message.into();
+            self.facts.push(Fact::new(at, FactBody::Observed(observation)));
+        };
+        let newest = source.newest;
+        if let Some((key, reason, message)) = &source.trouble {
+            push(*key, Severity::Error, reason, None, message);
+        }
+        if let Some(key) = source.in_order.filter(|key| newest.is_none_or(|(newest, _)| newest != *key)) {
+            push(key, Severity::Info, "Succeeded", None, "");
+        }
+        if let Some((key, commit)) = newest {
+            push(key, Severity::Info, "NewArtifact", commit, "");
+        }
+        let mut seen: Vec<_> = source
+            .seen
+            .iter()
+            .filter(|(_, seconds)| self.before.is_none_or(|before| **seconds >= before))
+            .filter_map(|(commit, seconds)| Some((*seconds, world.graph.id(*commit)?, *commit)))
+            .collect();
+        seen.sort_unstable();
+        for (seconds, _, commit) in seen {
+            if newest.is_none_or(|(key, newest)| (key.seconds, newest) != (seconds, Some(commit))) {
+                push(OrderKey::at_seconds(seconds), Severity::Info, "NewArtifact", Some(commit), "");
+            }
+        }
+        self.anchors.extend(newest.and_then(|(_, commit)| commit));
+    }
+
+    fn reconciler(&mut self, reconciler: &'a Reconciler) {
+        let Some(at) = reconciler.last_heard else { return };
+        let current = reconciler.current().map(|current| &current.uid);
+        let mut incarnations: Vec<_> = reconciler
+            .incarnations
+            .iter()
+            .filter(|incarnation| {
+                Some(&incarnation.uid) == current || !self.is_old(incarnation.newest.seconds)
+            })
+            .collect();
+        incarnations.sort_by(|a, b| a.uid.cmp(&b.uid));
+        for incarnation in incarnations {
+            for observation in self.incarnation(reconciler, incarnation) {
+                self.facts.push(Fact::new(at, FactBody::Observed(observation)));
+            }
+        }
+    }
+
+    fn incarnation(&mut self, reconciler: &'a Reconciler, incarnation: &'a Incarnation) -> Vec<Observation> {
+        let world = self.world;
+        let needed = incarnation.needed();
+        let mut observations = Vec::new();
+        let mut last = incarnation.last.as_deref();
+        let mut records: Vec<_> = incarnation.records.iter().collect();
+        records.sort_by_cached_key(|record| world.revision_text(record.text, record.revision));
+        records.sort_by_cached_key(|record| record.revision.commit().and_then(|commit| world.graph.id(commit)));
+        for record in records {
+            let mut marks: Vec<_> = record.marks.clone();
+            marks.retain(|mark| !self.is_old(mark.key().seconds) || needed.contains(&mark.key()));
+            if marks.is_empty() {
+                continue;
+            }
+            self.anchors.extend(record.revision.commit());
+            marks.sort_by_key(|mark| (mark.key(), world.reasons.text_at(mark.reason), mark.kinds().bits()));
+            let mut named: Vec<_> =
+                record.named.iter().filter(|(.., key)| !self.is_old(key.seconds)).collect();
+            for mark in marks {
+                let mut observation = self.marked(reconciler, incarnation, record, mark);
+                let says = |words: &&Words| {
+                    words.key == mark.key()
+                        && words.reason == observation.reason
+                        && words.revision == Some(record.revision)
+                };
+                let failure = record.failure.as_deref().filter(|_| mark.is(Kinds::FAILED)).filter(says);
+                let words = failure.or(last.filter(says));
+                if let Some(words) = words {
+                    observation.message = words.message.clone();
+                }
+                if mark.is(Kinds::APPLYING) {
+                    named.retain(|(object, change, key)| {
+                        let here = *key == mark.key();
+                        if here {
+                            observation.changed_objects.extend(self.changed(*object, *change));
+                        }
+                        !here
+                    });
+                    observation.changed_objects.sort();
+                }
+                if last.filter(says).is_some() {
+                    last = None;
+                }
+                observations.push(observation);
+            }
+            for (object, change, key) in named {
+                let mut observation = blank(&reconciler.name, *key, Severity::Info, "Progressing");
+                self.describe(&mut observation, incarnation, record.revision, Some(record));
+                observation.changed_objects.extend(self.changed(*object, *change));
+                observation.created_or_configured = *change != Change::Deleted;
+                observations.push(observation);
+            }
+        }
+        if let Some(trouble) = incarnation.trouble.as_deref() {
+            observations.push(self.said(reconciler, incarnation, trouble));
+            last = last.filter(|last| *last != trouble);
+        }
+        if let Some(deleted) = incarnation.deleted {
+            let words = last.filter(|last| last.key == deleted);
+            if words.is_none() {
+                let mut observation = blank(&reconciler.name, deleted, Severity::Info, "ReconciliationSucceeded");
+                observation.uid = incarnation.uid.clone();
+                observation.only_deletions = true;
+                observations.push(observation);
+            }
+        }
+        observations.extend(last.map(|last| self.said(reconciler, incarnation, last)));
+        observations
+    }
+
+    /// The observation that left a mark.
+    fn marked(&self, reconciler: &Reconciler, incarnation: &Incarnation, record: &Record, mark: Mark) -> Observation {
+        let reason = self.world.reasons.text_at(mark.reason);
+        let mut observation =
+            blank(&reconciler.name, mark.key(), mark.severity(reconciler.role, reason), reason);
+        self.describe(&mut observation, incarnation, record.revision, Some(record));
+        observation.created_or_configured = mark.is(Kinds::CHANGED);
+        observation
+    }
+
+    /// The observation that left words.
+    fn said(&self, reconciler: &Reconciler, incarnation: &Incarnation, words: &Words) -> Observation {
+        let mut observation = blank(&reconciler.name, words.key, words.severity, &words.reason);
+        if let Some(revision) = words.revision {
+            self.describe(&mut observation, incarnation, revision, incarnation.record(revision));
+        }
+        observation.uid = incarnation.uid.clone();
+        observation.message = words.message.clone();
+        observation
+    }
+
+    fn describe(
+        &self,
+        observation: &mut Observation,
+        incarnation: &Incarnation,
+        revision: RevisionKey,
+        record: Option<&Record>,
+    ) {
+        observation.uid = incarnation.uid.clone();
+        let text = record.and_then(|record| record.text);
+        let text = match (text, revision) {
+            (Some(text), _) | (None, RevisionKey::Text(text)) => Some(self.world.texts.text(text)),
+            (None, RevisionKey::Commit(_)) => None,
+        };
+        observation.revision = text.map(Box::from);
+        let Some(commit) = revision.commit().and_then(|commit| self.world.graph.id(commit)) else { return };
+        if Role::of(observation.object.kind()) == Some(Role::HelmRelease) {
+            observation.commit_annotation = Some(commit.to_string().into());
+        } else if text.and_then(|text| Revision::parse(text).ok()?.commit()) != Some(commit) {
+            observation.origin_revision = Some(commit.to_string().into());
+        }
+    }
+
+    fn changed(&self, object: u32, change: Change) -> Option<ChangedObject> {
+        let object = self.world.reconciler(object)?.name.clone();
+        Some(ChangedObject { object, change })
+    }
+
+    fn ancestry(&mut self) {
+        let graph = &self.world.graph;
+        let ancestry: Ancestry = if self.before.is_some() {
+            let anchors: Vec<_> = self.anchors.iter().copied().collect();
+            graph.between(&anchors)
+        } else {
+            graph.to_ancestry()
+        };
+        if !ancestry.is_empty() {
+            self.facts.push(Fact::new(DateTime::UNIX_EPOCH, FactBody::Ancestry(ancestry)));
+        }
+    }
+}
+
+/// An observation with nothing in it but who, when and what kind.
+fn blank(object: &ObjectName, key: OrderKey, severity: Severity, reason: &str) -> Observation {
+    let kustomization = Role::of(object.kind()) == Some(Role::Kustomization);
+    let proof = key.proof();
+    Observation {
+        object: object.clone(),
+        uid: "".into(),
+        resource_version: key.version,
+        severity,
+        reason: intern(reason),
+        commit_status: kustomization && proof == Some(Proof::Succeeded),
+        revision: None,
+        origin_revision: None,
+        commit_annotation: None,
+        timestamp: key.time(),
+        health_check_passed: proof == Some(Proof::HealthChecked),
+        created_or_configured: false,
+        only_deletions: proof == Some(Proof::Deleted),
+        canceled: proof == Some(Proof::Interrupted) && severity == Severity::Error,
+        changed_objects: Vec::new(),
+        message: "".into(),
+    }
+}

@@ -1,0 +1,254 @@
+//! What a status says in sentences: why, and what somebody could do about it.
+//!
+//! Texts are made of facts alone. No ages: they would change with each second.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    assessment::{Assessment, Assessor},
+    duration::format_duration,
+    names::{EnvironmentName, ObjectName},
+    observation::Role,
+    policy::{HealthChecks, Require},
+    reconciler::Reconciler,
+    rollout::View,
+    status::{
+        HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, Verdict, text_of,
+    },
+    world::Registered,
+};
+
+/// The most characters of Flux's words that are repeated in ours.
+const MAX_QUOTE: usize = 500;
+
+/// Why a rollout stands where it does.
+#[derive(Clone, Debug)]
+pub(crate) struct Wording {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    pub(crate) remedy: Option<String>,
+}
+
+impl Wording {
+    /// The same, if the time is over.
+    pub(crate) fn timed_out_if(self, outcome: Outcome, registered: Option<&Registered>) -> Self {
+        let Some(registered) = registered.filter(|_| outcome == Outcome::TimedOut) else { return self };
+        let timeout = format_duration(registered.terms.timeout);
+        Self {
+            reason: Reason::TimedOut,
+            message: format!("not done within {timeout}: {}", self.message),
+            remedy: self.remedy,
+        }
+    }
+}
+
+/// Nothing is expected.
+pub(crate) fn no_reconciler(environment: &EnvironmentName, unheard: bool) -> Wording {
+    let message = if unheard {
+        format!(
+            "environment {environment} declares no reconciler, and no cluster of that name was ever \
+             heard"
+        )
+    } else {
+        format!("no reconciler of environment {environment} is known")
+    };
+    Wording {
+        reason: Reason::NoReconciler,
+        message,
+        remedy: Some(
+            "name the expected reconcilers in the environment's configuration, and check that the \
+             cluster's Provider and Alert send events here"
+                .to_owned(),
+        ),
+    }
+}
+
+/// All that is expected has reached what is required.
+pub(crate) fn succeeded(reconcilers: &[ReconcilerStatus], require: Require) -> Wording {
+    let state = match require {
+        Require::Applied => "applied",
+        Require::Healthy => "healthy",
+    };
+    let message = match reconcilers {
+        [only] => only.message.clone(),
+        all => format!("all {} reconcilers are {state}", all.len()),
+    };
+    Wording { reason: Reason::Succeeded, message, remedy: None }
+}
+
+/// All that is known succeeded, but perhaps not all is known yet.
+pub(crate) fn learning(complete_at: Option<DateTime<Utc>>) -> Wording {
+    let until = complete_at.map(|at| format!(" until {}", text_of(at))).unwrap_or_default();
+    Wording {
+        reason: Reason::Learning,
+        message: format!(
+            "every reconciler that is known succeeded; others may not have reported yet, so this \
+             waits{until}"
+        ),
+        remedy: Some("name the expected reconcilers: names need no learning".to_owned()),
+    }
+}
+
+/// One reconciler stands for the whole.
+pub(crate) fn of_reconciler(
+    decides: &ReconcilerStatus,
+    others: usize,
+    counts_at: Option<DateTime<Utc>>,
+) -> Wording {
+    let mut message = decides.message.clone();
+    if let Some(counts_at) = counts_at {
+        message.push_str(&format!(
+            " (counts as failed if it is not mended by {})",
+            text_of(counts_at)
+        ));
+    }
+    if others > 0 {
+        let plural = if others == 1 { "reconciler is" } else { "reconcilers are" };
+        message.push_str(&format!("; {others} more {plural} unfinished"));
+    }
+    Wording { reason: decides.reason, message, remedy: remedy(decides) }
+}
+
+/// A reconciler that is expected by name, and was never heard of.
+pub(crate) fn never_heard(name: &ObjectName) -> ReconcilerStatus {
+    ReconcilerStatus {
+        reconciler: name.clone(),
+        state: State::Pending,
+        reason: Reason::NeverHeard,
+        message: format!("{name} has never been heard of"),
+        live: None,
+        head: None,
+        via: None,
+        health_checks: HealthChecksStatus {
+            policy: HealthChecks::Inferred,
+            verdict: Verdict::Unknown,
+        },
+        seen_at: None,
+        applied_at: None,
+        healthy_at: None,
+        failed_at: None,
+        last_heard_at: None,
+        event: None,
+    }
+}
+
+/// Why a reconciler stands where it does.
+pub(crate) fn reconciler(
+    view: &View<'_>,
+    reconciler: &Reconciler,
+    assessment: &Assessment<'_>,
+    status: &ReconcilerStatus,
+) -> String {
+    let name = &reconciler.name;
+    let last = assessment.head.map(|(record, key)| {
+        (view.world().revision_text(record.text, record.revision), text_of(key.time()))
+    });
+    let decides = assessment.record.map(|record| view.world().revision_text(record.text, record.revision));
+    let at = decides.as_deref().unwrap_or("this commit");
+    let via = if status.via.is_some() { ", which contains this commit" } else { "" };
+    let reported = match &last {
+        Some((revision, at)) => format!("last reported {revision} at {at}"),
+        None => "it has reported no revision".to_owned(),
+    };
+    let live = match &last {
+        Some((revision, _)) => format!("{revision} is live"),
+        None => "no revision is live".to_owned(),
+    };
+    let said = status.event.as_ref().map(|event| {
+        if event.message.is_empty() {
+            event.reason.clone()
+        } else {
+            format!("{}: {}", event.reason, quote(&event.message))
+        }
+    });
+    let said = said.unwrap_or_else(|| "no event".to_owned());
+    match status.reason {
+        Reason::Succeeded if status.state == State::Healthy => format!("{name} is healthy at {at}{via}"),
+        Reason::Succeeded => format!("{name} has applied {at}{via}"),
+        Reason::Failed => format!("{name} failed at {at}{via}: {said}"),
+        Reason::Applying => format!("{name} is applying {at}{via}"),
+        Reason::CheckingHealth => {
+            format!("{name} has applied {at}{via}; its health checks are running")
+        }
+        Reason::HealthUnproved => format!(
+            "{name} has applied {at}{via}, but no health check was reported for this revision: it \
+             does not wait for health, or the event was lost"
+        ),
+        Reason::NotChecked => format!(
+            "{name} has applied {at}{via}, and does not wait for health: no event will prove it"
+        ),
+        Reason::Interrupted => format!("{name} was interrupted at {at}{via}: {said}"),
+        Reason::Blocked => format!("{name} cannot go on: {said}"),
+        Reason::Deleted => format!("{name} was deleted"),
+        Reason::NeverHeard => format!("{name} has never been heard of"),
+        Reason::RolledBack => format!("{name} had this commit and was rolled back: {live}"),
+        Reason::Diverged => format!(
+            "{name} is on another line of history: {live}, which neither contains this commit nor \
+             leads to it"
+        ),
+        Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => format!(
+            "{name} reports chart versions, which say nothing about a commit: {live}"
+        ),
+        Reason::AncestryUnknown => {
+            format!("{name}: {live}; how it relates to {} is not known", view.commit())
+        }
+        Reason::SourceTrouble => {
+            let assessor = Assessor { world: view.world(), commit: None, expects: &|_| false };
+            match assessor.source_trouble(reconciler) {
+                Some((source, _, reason, message)) => format!(
+                    "{name} has not reported this commit or a later one, and {source} is in \
+                     trouble: {reason}: {}",
+                    quote(message)
+                ),
+                None => format!("{name} has not reported this commit or a later one; {reported}"),
+            }
+        }
+        Reason::Waiting | Reason::Learning | Reason::NoReconciler | Reason::TimedOut => {
+            format!("{name} has not reported this commit or a later one; {reported}")
+        }
+    }
+}
+
+/// What somebody could do about it.
+fn remedy(status: &ReconcilerStatus) -> Option<String> {
+    let name = &status.reconciler;
+    let text = match status.reason {
+        Reason::NeverHeard => format!(
+            "check the name, and that an Alert of cluster {} sends its events here",
+            name.cluster()
+        ),
+        Reason::HealthUnproved | Reason::NotChecked if name.kind() == "Kustomization" => format!(
+            "set `wait: true` on {}/{}/{}, or declare `health_checks = \"enabled\"` if it waits \
+             already",
+            name.kind(),
+            name.namespace(),
+            name.name()
+        ),
+        Reason::HealthUnproved | Reason::NotChecked => {
+            "let Helm wait (no `disableWait`), or ask for `applied` only".to_owned()
+        }
+        Reason::AncestryUnknown if name.kind() == "HelmRelease" => {
+            "expect the Kustomization that applies it, with `wait: true`; or template the annotation \
+             `event.toolkit.fluxcd.io/commit` into its manifest"
+                .to_owned()
+        }
+        Reason::AncestryUnknown => {
+            "send the commit objects that connect the two: `gitops-brain wait` does so from a \
+             checkout of the gitops repository"
+                .to_owned()
+        }
+        Reason::RolledBack | Reason::Diverged => {
+            "push a commit that contains this one, or ask about the commit that is live".to_owned()
+        }
+        Reason::Deleted => format!("remove it for good: `DELETE /v1/reconcilers/{name}`"),
+        Reason::SourceTrouble => "mend the source that is in trouble".to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn quote(message: &str) -> String {
+    let cut = message.floor_char_boundary(MAX_QUOTE);
+    let short = message.get(..cut).unwrap_or(message);
+    if short.len() < message.len() { format!("{short}…") } else { short.to_owned() }
+}

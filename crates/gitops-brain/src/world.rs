@@ -1,0 +1,427 @@
+//! Everything that the facts say, joined: no effects, no time, no questions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ancestry::{CommitGraph, CommitIndex},
+    commit::CommitId,
+    event::Severity,
+    fact::{Fact, FactBody, Registration, Settlement, Terms, to_json},
+    interner::{Interner, TextIndex},
+    names::{EnvironmentName, ObjectName, Selector},
+    observation::{Change, Observation, Role},
+    policy::Require,
+    reconciler::{
+        MAX_INCARNATIONS, MAX_REVISIONS, Changed, OrderKey, Reconciler, ReconcilerIndex, RevisionKey,
+        Seen,
+    },
+    status::Outcome,
+};
+
+/// The most reconcilers that are kept of one cluster. A holder of its key must not be able to fill the
+/// memory; real clusters have some hundred.
+pub const MAX_RECONCILERS: usize = 10_000;
+
+/// Distinct reasons that are kept. Flux has some fifty.
+const MAX_REASONS: usize = 1_000;
+
+/// Distinct revision texts that are kept.
+const MAX_TEXTS: usize = 4 * MAX_REVISIONS * MAX_INCARNATIONS;
+
+/// All that the facts say.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) graph: CommitGraph,
+    pub(crate) texts: Interner,
+    pub(crate) reasons: Interner,
+    pub(crate) clusters: Vec<Cluster>,
+    cluster_index: HashMap<Box<str>, u32>,
+    pub(crate) reconcilers: Vec<Reconciler>,
+    reconciler_index: HashMap<ObjectName, ReconcilerIndex>,
+    pub(crate) rollouts: BTreeMap<RolloutKey, Rollout>,
+    /// What is older is forgotten.
+    pub(crate) forgotten: Option<DateTime<Utc>>,
+}
+
+/// Which rollout: the commit, and where it goes.
+pub(crate) type RolloutKey = (EnvironmentName, CommitId);
+
+/// What is kept of one cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) name: Box<str>,
+    pub(crate) first_heard: DateTime<Utc>,
+    pub(crate) last_heard: DateTime<Utc>,
+    pub(crate) reconcilers: Vec<ReconcilerIndex>,
+    /// New reconcilers that found no room.
+    pub(crate) refused: u64,
+    pub(crate) sources: BTreeMap<ObjectName, Source>,
+}
+
+/// What is kept of one source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    /// The newest revision that it had.
+    pub(crate) newest: Option<(OrderKey, Option<CommitIndex>)>,
+    /// The newest that it reported in order, whatever it was.
+    pub(crate) in_order: Option<OrderKey>,
+    /// The newest failure: when, its reason and message.
+    pub(crate) trouble: Option<(OrderKey, Box<str>, Box<str>)>,
+    /// When it first had a commit, in seconds.
+    pub(crate) seen: HashMap<CommitIndex, u32>,
+}
+
+impl Source {
+    /// The failure that nothing has cleared since: when, the reason and the message.
+    pub(crate) fn present_trouble(&self) -> Option<(OrderKey, &str, &str)> {
+        let (key, reason, message) = self.trouble.as_ref()?;
+        (self.in_order < Some(*key)).then_some((*key, &**reason, &**message))
+    }
+}
+
+/// What was registered of a rollout, and what it settled to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rollout {
+    pub(crate) registered: Option<Registered>,
+    pub(crate) settlements: BTreeMap<u32, (DateTime<Utc>, Outcome)>,
+}
+
+/// All registrations of one rollout, joined.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) expect: BTreeSet<Selector>,
+    pub(crate) require: Require,
+    pub(crate) terms: Terms,
+    pub(crate) first_at: DateTime<Utc>,
+    pub(crate) latest_at: DateTime<Utc>,
+}
+
+impl Registered {
+    /// When the time for the rollout is over.
+    pub(crate) fn deadline(&self) -> DateTime<Utc> {
+        self.latest_at.checked_add_signed(self.terms.timeout()).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+impl Terms {
+    fn timeout(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::from_std(self.timeout).unwrap_or(chrono::TimeDelta::MAX)
+    }
+}
+
+/// What a fact touched.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Touched {
+    Nothing,
+    Reconciler(ReconcilerIndex),
+    /// Several of a cluster's reconcilers.
+    Cluster(u32),
+    /// A source of a cluster: no state follows from it, only reasons.
+    Source(u32),
+    Rollout(RolloutKey),
+    Everything,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            graph: CommitGraph::default(),
+            texts: Interner::new(MAX_TEXTS),
+            reasons: Interner::new(MAX_REASONS),
+            clusters: Vec::new(),
+            cluster_index: HashMap::new(),
+            reconcilers: Vec::new(),
+            reconciler_index: HashMap::new(),
+            rollouts: BTreeMap::new(),
+            forgotten: None,
+        }
+    }
+
+    pub(crate) fn reconciler(&self, index: ReconcilerIndex) -> Option<&Reconciler> {
+        self.reconcilers.get(index as usize)
+    }
+
+    pub(crate) fn find(&self, name: &ObjectName) -> Option<ReconcilerIndex> {
+        self.reconciler_index.get(name).copied()
+    }
+
+    pub(crate) fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.get(*self.cluster_index.get(name)? as usize)
+    }
+
+    /// A revision as Flux wrote it.
+    pub(crate) fn revision_text(&self, text: Option<TextIndex>, revision: RevisionKey) -> String {
+        match (text, revision) {
+            (Some(text), _) | (None, RevisionKey::Text(text)) => self.texts.text(text).to_owned(),
+            (None, RevisionKey::Commit(commit)) => {
+                self.graph.id(commit).map_or_else(String::new, |id| id.to_string())
+            }
+        }
+    }
+
+    /// Takes in a fact. Whatever the order, and however often: the result is the same.
+    pub(crate) fn apply(&mut self, fact: &Fact) -> (Changed, Touched) {
+        match &fact.body {
+            FactBody::Observed(observation) => self.observe(observation, fact.at),
+            FactBody::Registered(registration) => self.register(registration, fact.at),
+            FactBody::Ancestry(ancestry) => {
+                (Changed::from(self.graph.extend(ancestry)), Touched::Everything)
+            }
+            FactBody::Settled(settlement) => self.settle(settlement, fact.at),
+            FactBody::Removed { reconciler } => self.remove(reconciler, fact.at),
+            FactBody::Forgotten { before } => {
+                let news = self.forgotten < Some(*before);
+                self.forgotten = self.forgotten.max(Some(*before));
+                (Changed::from(news), Touched::Everything)
+            }
+        }
+    }
+
+    fn observe(&mut self, observation: &Observation, at: DateTime<Utc>) -> (Changed, Touched) {
+        let cluster = self.hear(observation.object.cluster(), at);
+        match Role::of(observation.object.kind()) {
+            Some(Role::Source) => (self.observe_source(cluster, observation), Touched::Source(cluster)),
+            Some(role) => match self.intern(&observation.object, role, cluster) {
+                Some(index) => {
+                    let touched = if observation.changed_objects.is_empty() {
+                        Touched::Reconciler(index)
+                    } else {
+                        Touched::Cluster(cluster)
+                    };
+                    (self.observe_reconciler(index, observation, at), touched)
+                }
+                None => (Changed::Nothing, Touched::Nothing),
+            },
+            None => (Changed::Nothing, Touched::Nothing),
+        }
+    }
+
+    /// Notes that a cluster was heard.
+    fn hear(&mut self, name: &str, at: DateTime<Utc>) -> u32 {
+        if let Some(index) = self.cluster_index.get(name) {
+            if let Some(cluster) = self.clusters.get_mut(*index as usize) {
+                cluster.first_heard = cluster.first_heard.min(at);
+                cluster.last_heard = cluster.last_heard.max(at);
+            }
+            return *index;
+        }
+        let index = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
+        self.clusters.push(Cluster {
+            name: name.into(),
+            first_heard: at,
+            last_heard: at,
+            reconcilers: Vec::new(),
+            refused: 0,
+            sources: BTreeMap::new(),
+        });
+        self.cluster_index.insert(name.into(), index);
+        index
+    }
+
+    /// The reconciler's place, with room made for it if it is new and there is any.
+    fn intern(&mut self, name: &ObjectName, role: Role, cluster: u32) -> Option<ReconcilerIndex> {
+        if let Some(index) = self.reconciler_index.get(name) {
+            return Some(*index);
+        }
+        let kept = self.clusters.get_mut(cluster as usize)?;
+        if kept.reconcilers.len() >= MAX_RECONCILERS {
+            kept.refused += 1;
+            return None;
+        }
+        let index = ReconcilerIndex::try_from(self.reconcilers.len()).ok()?;
+        kept.reconcilers.push(index);
+        self.reconcilers.push(Reconciler::new(name.clone(), role, cluster));
+        self.reconciler_index.insert(name.clone(), index);
+        Some(index)
+    }
+
+    fn observe_reconciler(
+        &mut self,
+        index: ReconcilerIndex,
+        observation: &Observation,
+        at: DateTime<Utc>,
+    ) -> Changed {
+        let key = OrderKey::of(observation);
+        let text = observation.revision_text().map(|text| self.texts.intern(text));
+        let revision = match (observation.commit(), text) {
+            (Some(commit), _) => Some(RevisionKey::Commit(self.graph.intern(commit))),
+            (None, text) => text.map(RevisionKey::Text),
+        };
+        let named = self.name_children(index, observation, key);
+        let Self { reconcilers, reasons, texts, .. } = self;
+        let reason = reasons.intern(&observation.reason).into();
+        let greater_text = |a: Option<TextIndex>, b: Option<TextIndex>| {
+            a.into_iter().chain(b).max_by_key(|text| texts.text(*text))
+        };
+        let Some(reconciler) = reconcilers.get_mut(index as usize) else { return Changed::Nothing };
+        let heard = reconciler.last_heard < Some(at);
+        let back = reconciler.is_removed();
+        reconciler.last_heard = reconciler.last_heard.max(Some(at));
+        let back = back && !reconciler.is_removed();
+        let seen = Seen { key, revision, text, reason, named: &named, greater_text: &greater_text };
+        let new = !reconciler.incarnations.iter().any(|kept| *kept.uid == *observation.uid);
+        let news = reconciler.incarnation(&observation.uid, key).insert(observation, &seen);
+        if new || back {
+            Changed::Knowledge
+        } else if heard {
+            news.max(Changed::LastHeard)
+        } else {
+            news
+        }
+    }
+
+    /// Notes the Flux objects that a change list names. Their parent is the list's reconciler.
+    fn name_children(
+        &mut self,
+        parent: ReconcilerIndex,
+        observation: &Observation,
+        key: OrderKey,
+    ) -> Vec<(ReconcilerIndex, Change)> {
+        let mut named = Vec::new();
+        for changed in &observation.changed_objects {
+            let Some(role) = Role::of(changed.object.kind()) else { continue };
+            let Some(cluster) = self.reconciler(parent).map(|parent| parent.cluster) else { break };
+            let Some(index) = self.intern(&changed.object, role, cluster) else { continue };
+            if let Some(child) = self.reconcilers.get_mut(index as usize)
+                && index != parent
+            {
+                if !child.parents.contains(&parent) {
+                    child.parents.push(parent);
+                }
+                let newest = match changed.change {
+                    Change::Created | Change::Configured => &mut child.announced,
+                    Change::Deleted => &mut child.withdrawn,
+                };
+                *newest = (*newest).max(Some(key));
+                named.push((index, changed.change));
+            }
+        }
+        named
+    }
+
+    fn observe_source(&mut self, cluster: u32, observation: &Observation) -> Changed {
+        let key = OrderKey::of(observation);
+        let commit = observation.commit().map(|commit| self.graph.intern(commit));
+        let Some(cluster) = self.clusters.get_mut(cluster as usize) else { return Changed::Nothing };
+        if cluster.sources.len() >= MAX_RECONCILERS && !cluster.sources.contains_key(&observation.object) {
+            cluster.refused += 1;
+            return Changed::Nothing;
+        }
+        let source = cluster.sources.entry(observation.object.clone()).or_default();
+        if observation.severity == Severity::Error {
+            let trouble = (key, Box::from(&*observation.reason), observation.message.clone());
+            let news = source.trouble.as_ref() < Some(&trouble);
+            if news {
+                source.trouble = Some(trouble);
+            }
+            return Changed::from(news);
+        }
+        let mut news = source.in_order < Some(key);
+        source.in_order = source.in_order.max(Some(key));
+        let newest = (key, commit);
+        if commit.is_some()
+            && source.newest.is_none_or(|(kept_key, kept)| {
+                // Of two at the same time the one with the greater id, so that order does not matter.
+                (key, commit.and_then(|commit| self.graph.id(commit)))
+                    > (kept_key, kept.and_then(|commit| self.graph.id(commit)))
+            })
+        {
+            source.newest = Some(newest);
+            news = true;
+        }
+        if let Some(commit) = commit {
+            let first = source.seen.entry(commit).or_insert_with(|| {
+                news = true;
+                key.seconds
+            });
+            news |= key.seconds < *first;
+            *first = key.seconds.min(*first);
+        }
+        Changed::from(news)
+    }
+
+    fn register(&mut self, registration: &Registration, at: DateTime<Utc>) -> (Changed, Touched) {
+        let Registration { environment, commit, expect, require, terms } = registration;
+        self.graph.intern(*commit);
+        let key = (environment.clone(), *commit);
+        let rollout = self.rollouts.entry(key.clone()).or_default();
+        let Some(kept) = &mut rollout.registered else {
+            rollout.registered = Some(Registered {
+                expect: expect.clone(),
+                require: *require,
+                terms: terms.clone(),
+                first_at: at,
+                latest_at: at,
+            });
+            return (Changed::Knowledge, Touched::Rollout(key));
+        };
+        let mut news = false;
+        for selector in expect {
+            news |= kept.expect.insert(selector.clone());
+        }
+        news |= *require > kept.require;
+        kept.require = kept.require.max(*require);
+        news |= at < kept.first_at;
+        kept.first_at = kept.first_at.min(at);
+        let newer = at > kept.latest_at
+            || (at == kept.latest_at && to_json(terms) > to_json(&kept.terms));
+        if newer {
+            kept.terms = terms.clone();
+            kept.latest_at = at;
+        }
+        (Changed::from(news | newer), Touched::Rollout(key))
+    }
+
+    fn settle(&mut self, settlement: &Settlement, at: DateTime<Utc>) -> (Changed, Touched) {
+        let key = (settlement.environment.clone(), settlement.commit);
+        self.graph.intern(settlement.commit);
+        let rollout = self.rollouts.entry(key.clone()).or_default();
+        let settled = (at, settlement.outcome);
+        let kept = rollout.settlements.entry(settlement.n).or_insert((DateTime::<Utc>::MAX_UTC, settlement.outcome));
+        let news = settled < *kept;
+        *kept = settled.min(*kept);
+        (Changed::from(news), Touched::Rollout(key))
+    }
+
+    fn remove(&mut self, name: &ObjectName, at: DateTime<Utc>) -> (Changed, Touched) {
+        let Some(role) = Role::of(name.kind()).filter(|role| *role != Role::Source) else {
+            return (Changed::Nothing, Touched::Nothing);
+        };
+        // A cluster is not heard by what a person says of it, so its first time must not move.
+        let cluster = match self.cluster_index.get(name.cluster()) {
+            Some(index) => *index,
+            None => {
+                let index = self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC);
+                if let Some(cluster) = self.clusters.get_mut(index as usize) {
+                    cluster.last_heard = DateTime::<Utc>::MIN_UTC;
+                }
+                index
+            }
+        };
+        let Some(index) = self.intern(name, role, cluster) else {
+            return (Changed::Nothing, Touched::Nothing);
+        };
+        let Some(reconciler) = self.reconcilers.get_mut(index as usize) else {
+            return (Changed::Nothing, Touched::Nothing);
+        };
+        let news = reconciler.removed < Some(at);
+        reconciler.removed = reconciler.removed.max(Some(at));
+        (Changed::from(news), Touched::Reconciler(index))
+    }
+
+    /// When one of a cluster's sources first had a commit.
+    pub(crate) fn seen_at(&self, cluster: u32, commit: CommitIndex) -> Option<DateTime<Utc>> {
+        let sources = || self.clusters.get(cluster as usize).into_iter().flat_map(|kept| kept.sources.values());
+        let itself = sources().filter_map(|source| source.seen.get(&commit).copied()).min();
+        let seen = itself.or_else(|| {
+            let containing = sources().filter_map(|source| {
+                let (key, newest) = source.newest?;
+                self.graph.contains(newest?, commit).then_some(key.seconds)
+            });
+            containing.min()
+        })?;
+        DateTime::from_timestamp(i64::from(seen), 0)
+    }
+}

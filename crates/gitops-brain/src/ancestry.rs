@@ -25,7 +25,10 @@ pub struct Ancestry {
 
 /// All parents of one commit.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[expect(clippy::exhaustive_structs, reason = "a commit has parents, and nothing more is to be said")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a commit has parents, and nothing more is to be said"
+)]
 pub struct Parents {
     /// The commit.
     pub commit: CommitId,
@@ -118,6 +121,7 @@ enum Links {
     #[default]
     None,
     One(CommitIndex),
+    #[expect(clippy::box_collection, reason = "keeps the usual cases at 16 bytes")]
     Many(Box<Vec<CommitIndex>>),
 }
 
@@ -214,7 +218,10 @@ impl CommitGraph {
         // A parent that is new goes one level down, a child that is new one level up: a history that
         // comes in its own order, either way round, never has to be levelled again.
         let unlinked = node.level == 0
-            && matches!((&node.parents, &node.contains, &node.children), (Links::None, Links::None, Links::None));
+            && matches!(
+                (&node.parents, &node.contains, &node.children),
+                (Links::None, Links::None, Links::None)
+            );
         let parent = self.intern_at(parent, node.level - 1);
         let level = self.level(parent) + 1;
         let Some(node) = self.nodes.get_mut(child.get()) else { return false };
@@ -275,13 +282,15 @@ impl CommitGraph {
         let above = |at| self.ancestors(at).filter(move |way| self.level(*way) >= floor);
         let mut at = commit;
         // Most of a history is a straight line, on which nothing is met twice.
-        while !self.cyclic {
-            let mut ways = above(at);
-            match (ways.next(), ways.next()) {
-                (None, _) => return false,
-                (Some(way), None) if way == ancestor => return true,
-                (Some(way), None) => at = way,
-                (Some(_), Some(_)) => break,
+        if !self.cyclic {
+            loop {
+                let mut ways = above(at);
+                match (ways.next(), ways.next()) {
+                    (None, _) => return false,
+                    (Some(way), None) if way == ancestor => return true,
+                    (Some(way), None) => at = way,
+                    (Some(_), Some(_)) => break,
+                }
             }
         }
         let mut seen = HashSet::from([at]);
@@ -301,7 +310,11 @@ impl CommitGraph {
         if self.contains(commit, other) {
             return false;
         }
-        if self.cyclic { self.lacks_slowly(commit, other) } else { self.lacks_by_level(commit, other) }
+        if self.cyclic {
+            self.lacks_slowly(commit, other)
+        } else {
+            self.lacks_by_level(commit, other)
+        }
     }
 
     /// Walks back from both at once, highest level first: whatever descends from a commit was looked
@@ -356,7 +369,8 @@ impl CommitGraph {
             if !self.nodes.get(commit.get()).is_some_and(|node| node.parents_known) {
                 return false;
             }
-            stack.extend(self.parents(commit).iter().copied().filter(|parent| seen.insert(*parent)));
+            stack
+                .extend(self.parents(commit).iter().copied().filter(|parent| seen.insert(*parent)));
         }
         true
     }
@@ -377,7 +391,8 @@ impl CommitGraph {
         let mut queue = VecDeque::from([commit]);
         std::iter::from_fn(move || {
             let commit = queue.pop_front()?;
-            let children = self.nodes.get(commit.get()).map_or(&[][..], |node| node.children.as_slice());
+            let children =
+                self.nodes.get(commit.get()).map_or(&[][..], |node| node.children.as_slice());
             queue.extend(children.iter().copied().filter(|child| seen.insert(*child)));
             Some(commit)
         })
@@ -406,7 +421,8 @@ impl CommitGraph {
     /// All that is known, in the order of the commits' ids.
     pub(crate) fn to_ancestry(&self) -> Ancestry {
         let ids = |links: &Links| {
-            let mut ids: Vec<_> = links.as_slice().iter().filter_map(|link| self.id(*link)).collect();
+            let mut ids: Vec<_> =
+                links.as_slice().iter().filter_map(|link| self.id(*link)).collect();
             ids.sort_unstable();
             ids
         };
@@ -416,7 +432,9 @@ impl CommitGraph {
                 ancestry.parents.push(Parents { commit: node.id, parents: ids(&node.parents) });
             }
             if !matches!(node.contains, Links::None) {
-                ancestry.contains.push(Contains { commit: node.id, ancestors: ids(&node.contains) });
+                ancestry
+                    .contains
+                    .push(Contains { commit: node.id, ancestors: ids(&node.contains) });
             }
         }
         ancestry.parents.sort_unstable();

@@ -6,7 +6,9 @@ use crate::{
     ancestry::CommitIndex,
     observation::{Change, Role},
     policy::HealthChecks,
-    reconciler::{Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words},
+    reconciler::{
+        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words,
+    },
     status::{Reason, State, Verdict},
     world::World,
 };
@@ -55,7 +57,11 @@ pub(crate) struct Assessor<'a, 'b> {
 
 impl<'a> Assessor<'a, '_> {
     /// Assesses one reconciler.
-    pub(crate) fn assess(&self, reconciler: &'a Reconciler, policy: HealthChecks) -> Assessment<'a> {
+    pub(crate) fn assess(
+        &self,
+        reconciler: &'a Reconciler,
+        policy: HealthChecks,
+    ) -> Assessment<'a> {
         let mut assessment = Assessment {
             state: State::Pending,
             reason: Reason::NeverHeard,
@@ -123,7 +129,13 @@ impl<'a> Assessor<'a, '_> {
         }
         let weigh = |record: &'a Record, after: Option<OrderKey>| {
             let changed_by_parent = self.changed_by_parent(reconciler, record);
-            Weighed::of(reconciler, incarnation, record, assessment.policy, Cut { after, changed_by_parent })
+            Weighed::of(
+                reconciler,
+                incarnation,
+                record,
+                assessment.policy,
+                Cut { after, changed_by_parent },
+            )
         };
         let cut = after.map(|(_, key)| key);
         let weighed: Vec<_> = carriers.iter().map(|record| weigh(record, cut)).collect();
@@ -131,14 +143,22 @@ impl<'a> Assessor<'a, '_> {
         let healthy = || weighed.iter().filter(|weighed| weighed.state == State::Healthy);
         let decides = healthy()
             .find(own)
-            .or_else(|| healthy().min_by_key(|weighed| (weighed.healthy_at, self.id(weighed.record))))
-            .or_else(|| weighed.iter().find(|weighed| matches!(weighed.state, State::Applied | State::Failed)));
+            .or_else(|| {
+                healthy().min_by_key(|weighed| (weighed.healthy_at, self.id(weighed.record)))
+            })
+            .or_else(|| {
+                weighed
+                    .iter()
+                    .find(|weighed| matches!(weighed.state, State::Applied | State::Failed))
+            });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {
-            let record = incarnation.record(crate::reconciler::RevisionKey::Commit(self.commit?))?;
+            let record =
+                incarnation.record(crate::reconciler::RevisionKey::Commit(self.commit?))?;
             Some(weigh(record, None)).filter(|weighed| weighed.state == State::Failed)
         };
-        let decides = decides.cloned().or_else(|| if weighed.is_empty() { own_failure() } else { None });
+        let decides =
+            decides.cloned().or_else(|| if weighed.is_empty() { own_failure() } else { None });
         if let Some(decides) = decides {
             assessment.settle(decides, self.commit);
         } else {
@@ -161,13 +181,18 @@ impl<'a> Assessor<'a, '_> {
     /// did at that revision until then, it may have done by its former definition.
     fn changed_by_parent(&self, reconciler: &Reconciler, record: &Record) -> Option<OrderKey> {
         let child = self.world.find(&reconciler.name)?;
-        let changes = reconciler.parents.iter().filter(|parent| (self.expects)(**parent)).filter_map(|parent| {
-            let at_revision = self.world.reconciler(*parent)?.current()?.record(record.revision)?;
-            let named = at_revision.named.iter().filter(|(named, change, _)| {
-                *named == child && *change != Change::Deleted
-            });
-            named.map(|(.., key)| *key).max()
-        });
+        let changes =
+            reconciler.parents.iter().filter(|parent| (self.expects)(**parent)).filter_map(
+                |parent| {
+                    let at_revision =
+                        self.world.reconciler(*parent)?.current()?.record(record.revision)?;
+                    let named = at_revision
+                        .named
+                        .iter()
+                        .filter(|(named, change, _)| *named == child && *change != Change::Deleted);
+                    named.map(|(.., key)| *key).max()
+                },
+            );
         changes.max()
     }
 
@@ -181,9 +206,10 @@ impl<'a> Assessor<'a, '_> {
         let cut = after.map(|(_, key)| key);
         let blocked = incarnation.blocked.filter(|(key, revision)| {
             Some(*key) > cut
-                && revision.commit().zip(self.commit).is_some_and(|(revision, commit)| {
-                    self.world.graph.contains(revision, commit)
-                })
+                && revision
+                    .commit()
+                    .zip(self.commit)
+                    .is_some_and(|(revision, commit)| self.world.graph.contains(revision, commit))
         });
         if incarnation.present_trouble().is_some() || blocked.is_some() {
             return Reason::Blocked;
@@ -194,7 +220,9 @@ impl<'a> Assessor<'a, '_> {
         }
         let relation = after.map(|(record, _)| self.relation(record, incarnation));
         match relation {
-            Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => reason,
+            Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => {
+                reason
+            }
             _ if self.source_trouble(reconciler).is_some() => Reason::SourceTrouble,
             _ => Reason::Waiting,
         }
@@ -223,7 +251,10 @@ impl<'a> Assessor<'a, '_> {
     }
 
     /// What the newest failing source in the reconciler's cluster says.
-    pub(crate) fn source_trouble(&self, reconciler: &Reconciler) -> Option<(&'a str, OrderKey, &'a str, &'a str)> {
+    pub(crate) fn source_trouble(
+        &self,
+        reconciler: &Reconciler,
+    ) -> Option<(&'a str, OrderKey, &'a str, &'a str)> {
         let cluster = self.world.clusters.get(reconciler.cluster as usize)?;
         let troubles = cluster.sources.iter().filter_map(|(name, source)| {
             let (key, reason, message) = source.present_trouble()?;
@@ -256,7 +287,8 @@ impl<'a> Assessment<'a> {
         };
         if weighed.state == State::Failed {
             let first = record.earliest(Kinds::FAILED);
-            let since = first.max(record.latest(Kinds::PROGRESS).filter(|progress| Some(*progress) > first));
+            let since = first
+                .max(record.latest(Kinds::PROGRESS).filter(|progress| Some(*progress) > first));
             self.failing = since.map(|since| Failing {
                 since: since.time(),
                 transient: record
@@ -328,7 +360,11 @@ impl<'a> Weighed<'a> {
 }
 
 /// Whether a reconciler waits for health, by what is known now.
-pub(crate) fn verdict(reconciler: &Reconciler, incarnation: &Incarnation, policy: HealthChecks) -> Verdict {
+pub(crate) fn verdict(
+    reconciler: &Reconciler,
+    incarnation: &Incarnation,
+    policy: HealthChecks,
+) -> Verdict {
     let now = OrderKey::latest_possible();
     match reconciler.evidence(incarnation, policy, now) {
         Evidence::Checks => Verdict::Checks,

@@ -214,7 +214,9 @@ pub enum QueryError {
         count: usize,
     },
     /// The text is no commit id, and no beginning of one.
-    #[error("`{text}` is not a commit id: pass 40 or 64 hexadecimal digits, or the first 7 or more")]
+    #[error(
+        "`{text}` is not a commit id: pass 40 or 64 hexadecimal digits, or the first 7 or more"
+    )]
     CommitMalformed {
         /// What was asked for.
         text: String,
@@ -277,7 +279,11 @@ impl Brain {
         let again = match &fact.body {
             FactBody::Registered(registration) => {
                 let key = (registration.environment.clone(), registration.commit);
-                let known = self.world.rollouts.get(&key).is_some_and(|rollout| rollout.registered.is_some());
+                let known = self
+                    .world
+                    .rollouts
+                    .get(&key)
+                    .is_some_and(|rollout| rollout.registered.is_some());
                 let standing = if known { self.look(&key, now).0 } else { Standing::default() };
                 Some((key, standing))
             }
@@ -302,6 +308,13 @@ impl Brain {
         };
         self.refresh(&touched, cause, now, &mut effects);
         effects
+    }
+
+    /// What applying a fact would change, at most, without changing anything: [`Changed::LastHeard`]
+    /// for a heartbeat, which a host need not store one by one; else [`Changed::Knowledge`].
+    #[must_use]
+    pub fn preview(&self, fact: &Fact) -> Changed {
+        self.world.preview(fact)
     }
 
     /// Takes in all that another brain knows.
@@ -381,10 +394,12 @@ impl Brain {
         let mut environments: BTreeSet<EnvironmentName> =
             self.policy.environments.keys().cloned().collect();
         if environments.is_empty() {
-            let registered = self.world.rollouts.keys().filter(|(_, registered)| *registered == commit);
+            let registered =
+                self.world.rollouts.keys().filter(|(_, registered)| *registered == commit);
             environments.extend(registered.map(|(environment, _)| environment.clone()));
             let clusters = self.world.clusters.iter();
-            environments.extend(clusters.filter_map(|cluster| EnvironmentName::new(&cluster.name).ok()));
+            environments
+                .extend(clusters.filter_map(|cluster| EnvironmentName::new(&cluster.name).ok()));
         }
         environments
             .into_iter()
@@ -495,9 +510,10 @@ impl Brain {
             .filter_map(|((environment, commit), rollout)| {
                 let registered = rollout.registered.as_ref()?;
                 let wanted = filter.environment.as_ref().is_none_or(|wanted| wanted == environment)
-                    && filter.labels.iter().all(|(name, value)| {
-                        registered.terms.labels.get(name) == Some(value)
-                    });
+                    && filter
+                        .labels
+                        .iter()
+                        .all(|(name, value)| registered.terms.labels.get(name) == Some(value));
                 wanted.then(|| Position {
                     registered_at: registered.first_at,
                     environment: environment.clone(),
@@ -521,7 +537,8 @@ impl Brain {
     /// What is known of each cluster, in the order of the names.
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterReport> {
-        let heard = self.world.clusters.iter().filter(|cluster| cluster.first_heard <= cluster.last_heard);
+        let heard =
+            self.world.clusters.iter().filter(|cluster| cluster.first_heard <= cluster.last_heard);
         let mut reports: Vec<_> = heard
             .map(|cluster| ClusterReport {
                 cluster: cluster.name.to_string(),
@@ -564,7 +581,8 @@ impl Brain {
             self.world.apply(&fact);
         }
         let rollouts = &self.world.rollouts;
-        self.current.retain(|key, _| rollouts.get(key).is_some_and(|rollout| rollout.registered.is_some()));
+        self.current
+            .retain(|key, _| rollouts.get(key).is_some_and(|rollout| rollout.registered.is_some()));
     }
 
     /// Where a rollout stands, and when time changes that.
@@ -580,7 +598,9 @@ impl Brain {
             .world
             .rollouts
             .iter()
-            .filter(|(_, rollout)| rollout.registered.as_ref().is_some_and(|registered| !is_over(registered, now)))
+            .filter(|(_, rollout)| {
+                rollout.registered.as_ref().is_some_and(|registered| !is_over(registered, now))
+            })
             .map(|(key, _)| key.clone())
             .collect();
         self.current.clear();
@@ -604,8 +624,12 @@ impl Brain {
         effects: &mut Effects,
     ) {
         if !matches!(touched, Touched::Source(_)) {
-            let keys: Vec<_> =
-                self.current.keys().filter(|key| self.concerns(key, None, touched)).cloned().collect();
+            let keys: Vec<_> = self
+                .current
+                .keys()
+                .filter(|key| self.concerns(key, None, touched))
+                .cloned()
+                .collect();
             for key in keys {
                 self.refresh_rollout(&key, cause, now, effects);
             }
@@ -634,10 +658,14 @@ impl Brain {
             let asked = asked.filter(|asked| !asked.is_empty());
             match (asked, self.registered(key)) {
                 (Some(asked), _) => asked.iter().any(matches),
-                (None, Some(registered)) if registered.expect.is_empty() => environment.as_str() == cluster,
+                (None, Some(registered)) if registered.expect.is_empty() => {
+                    environment.as_str() == cluster
+                }
                 (None, Some(registered)) => registered.expect.iter().any(matches),
                 (None, None) => match self.policy.environments.get(environment) {
-                    Some(declared) if !declared.reconcilers.is_empty() => declared.reconcilers.iter().any(matches),
+                    Some(declared) if !declared.reconcilers.is_empty() => {
+                        declared.reconcilers.iter().any(matches)
+                    }
                     _ => environment.as_str() == cluster,
                 },
             }
@@ -700,7 +728,9 @@ impl Brain {
         let here: Vec<_> = self
             .current
             .iter()
-            .filter(|((name, _), current)| name == environment && current.standing.outcome.is_settled())
+            .filter(|((name, _), current)| {
+                name == environment && current.standing.outcome.is_settled()
+            })
             .map(|((_, commit), current)| (*commit, current.standing.outcome))
             .collect();
         let expects = |commit| -> BTreeSet<ObjectName> {
@@ -710,13 +740,18 @@ impl Brain {
         let graph = &self.world.graph;
         let covers = |later: CommitId, commit: CommitId| {
             later != commit
-                && graph.find(&later).zip(graph.find(&commit)).is_some_and(|(later, commit)| graph.contains(later, commit))
+                && graph
+                    .find(&later)
+                    .zip(graph.find(&commit))
+                    .is_some_and(|(later, commit)| graph.contains(later, commit))
                 && expects(later).is_superset(&expects(commit))
         };
         let retired: Vec<_> = here
             .iter()
             .filter(|(commit, _)| {
-                here.iter().any(|(later, outcome)| *outcome == Outcome::Succeeded && covers(*later, *commit))
+                here.iter().any(|(later, outcome)| {
+                    *outcome == Outcome::Succeeded && covers(*later, *commit)
+                })
             })
             .map(|(commit, _)| *commit)
             .collect();
@@ -744,7 +779,11 @@ impl Brain {
         effects.woken.sort_unstable();
     }
 
-    fn report(&self, reconciler: &Reconciler, environment: Option<&EnvironmentName>) -> ReconcilerReport {
+    fn report(
+        &self,
+        reconciler: &Reconciler,
+        environment: Option<&EnvironmentName>,
+    ) -> ReconcilerReport {
         let policy = self.policy.health_checks(environment, &reconciler.name);
         let incarnation = reconciler.current();
         let head = incarnation.and_then(|incarnation| incarnation.head());
@@ -755,7 +794,9 @@ impl Brain {
         let state = match (&assessed, head) {
             (Some(assessed), _) => assessed.state,
             // A revision without a commit has a state all the same.
-            (None, Some(head)) if head.newest_mark().is_some_and(|mark| mark.is(Kinds::FAILED)) => State::Failed,
+            (None, Some(head)) if head.newest_mark().is_some_and(|mark| mark.is(Kinds::FAILED)) => {
+                State::Failed
+            }
             (None, Some(head)) if head.latest(Kinds::PROGRESS).is_some() => State::Applied,
             (None, _) => State::Pending,
         };
@@ -773,11 +814,13 @@ impl Brain {
             removed: reconciler.is_removed(),
             health_checks: HealthChecksStatus { policy, verdict },
             last_heard_at: reconciler.last_heard,
-            event: incarnation.and_then(|incarnation| incarnation.last.as_deref()).map(|words| EventSummary {
-                severity: words.severity,
-                reason: words.reason.to_string(),
-                message: words.message.to_string(),
-                at: words.key.time(),
+            event: incarnation.and_then(|incarnation| incarnation.last.as_deref()).map(|words| {
+                EventSummary {
+                    severity: words.severity,
+                    reason: words.reason.to_string(),
+                    message: words.message.to_string(),
+                    at: words.key.time(),
+                }
             }),
         }
     }
@@ -787,7 +830,8 @@ impl Brain {
 fn begins_with(id: &CommitId, prefix: &str) -> bool {
     let digits = id.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let digits = digits.map(|digit| char::from_digit(u32::from(digit), 16));
-    prefix.len() <= 2 * id.as_bytes().len() && prefix.chars().map(Some).zip(digits).all(|(a, b)| a == b)
+    prefix.len() <= 2 * id.as_bytes().len()
+        && prefix.chars().map(Some).zip(digits).all(|(a, b)| a == b)
 }
 
 /// Two brains are equal if they have the same policy and took in the same facts. Watches, and which

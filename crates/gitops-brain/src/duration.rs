@@ -10,7 +10,9 @@ const MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// A text that is no duration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{text}` is not a duration: write a number with a unit, as `30s`, `15m`, `1h30m` or `90d`")]
+#[error(
+    "`{text}` is not a duration: write a number with a unit, as `30s`, `15m`, `1h30m` or `90d`"
+)]
 pub struct DurationError {
     text: String,
 }
@@ -82,7 +84,9 @@ pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Resul
     serializer.serialize_str(&format_duration(*value))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
     parse_duration(&text).map_err(de::Error::custom)
 }
@@ -93,7 +97,9 @@ mod tests {
 
     #[test]
     fn texts_and_durations_agree() {
-        for (text, seconds) in [("0s", 0), ("30s", 30), ("30m", 1800), ("1h30m", 5400), ("26h", 93600)] {
+        for (text, seconds) in
+            [("0s", 0), ("30s", 30), ("30m", 1800), ("1h30m", 5400), ("26h", 93600)]
+        {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(seconds));
             assert_eq!(format_duration(Duration::from_secs(seconds)), text);
         }

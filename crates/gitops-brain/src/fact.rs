@@ -111,11 +111,7 @@ impl Registration {
     /// Registers a commit with what is declared for the environment. Declarations are written into
     /// the registration, so that a later configuration does not rewrite history.
     #[must_use]
-    pub fn new(
-        environment: EnvironmentName,
-        commit: CommitId,
-        declared: &Environment,
-    ) -> Self {
+    pub fn new(environment: EnvironmentName, commit: CommitId, declared: &Environment) -> Self {
         Self {
             environment,
             commit,
@@ -239,21 +235,22 @@ impl Fact {
         struct Version {
             v: u32,
         }
-        serde_json::from_str::<Self>(line).map_err(|error| {
-            // Only the failing path looks for the version: a newer body may have another form.
-            match serde_json::from_str::<Version>(line) {
-                Ok(Version { v }) if v > FACT_VERSION => FactError::NewerVersion { version: v },
-                _ => FactError::Malformed { reason: error.to_string(), column: error.column() },
-            }
-        })
-        .and_then(|fact| match fact.v {
-            FACT_VERSION => Ok(fact),
-            version if version > FACT_VERSION => Err(FactError::NewerVersion { version }),
-            version => Err(FactError::Malformed {
-                reason: format!("there is no version {version}"),
-                column: 0,
-            }),
-        })
+        serde_json::from_str::<Self>(line)
+            .map_err(|error| {
+                // Only the failing path looks for the version: a newer body may have another form.
+                match serde_json::from_str::<Version>(line) {
+                    Ok(Version { v }) if v > FACT_VERSION => FactError::NewerVersion { version: v },
+                    _ => FactError::Malformed { reason: error.to_string(), column: error.column() },
+                }
+            })
+            .and_then(|fact| match fact.v {
+                FACT_VERSION => Ok(fact),
+                version if version > FACT_VERSION => Err(FactError::NewerVersion { version }),
+                version => Err(FactError::Malformed {
+                    reason: format!("there is no version {version}"),
+                    column: 0,
+                }),
+            })
     }
 }
 

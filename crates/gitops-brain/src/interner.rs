@@ -2,6 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use crate::{
+    ancestry::{CommitGraph, CommitIndex},
+    observation::commit_in,
+};
+
 /// A text's place.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct TextIndex(u32);
@@ -26,16 +31,21 @@ impl Interner {
         Self { index: HashMap::new(), texts: Vec::new(), bound }
     }
 
+    pub(crate) fn find(&self, text: &str) -> Option<TextIndex> {
+        self.index.get(text).copied()
+    }
+
     pub(crate) fn intern(&mut self, text: &str) -> TextIndex {
-        if let Some(index) = self.index.get(text) {
-            return *index;
+        if let Some(index) = self.find(text) {
+            return index;
         }
         if self.texts.len() >= self.bound {
             return TextIndex(u32::try_from(self.bound).unwrap_or(u32::MAX) - 1);
         }
         let index = TextIndex(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
         // The last place stands for all that come after it.
-        let text: Arc<str> = if self.texts.len() + 1 == self.bound { "…".into() } else { text.into() };
+        let text: Arc<str> =
+            if self.texts.len() + 1 == self.bound { "…".into() } else { text.into() };
         self.texts.push(Arc::clone(&text));
         self.index.insert(text, index);
         index
@@ -47,5 +57,41 @@ impl Interner {
 
     pub(crate) fn text_at(&self, index: u16) -> &str {
         self.text(TextIndex(u32::from(index)))
+    }
+}
+
+/// Revisions as Flux wrote them, each read once.
+#[derive(Clone, Debug)]
+pub(crate) struct Revisions {
+    texts: Interner,
+    commits: Vec<Option<CommitIndex>>,
+}
+
+impl Revisions {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { texts: Interner::new(bound), commits: Vec::new() }
+    }
+
+    /// A text's place, and the commit that it names.
+    pub(crate) fn read(
+        &mut self,
+        text: &str,
+        graph: &mut CommitGraph,
+    ) -> (TextIndex, Option<CommitIndex>) {
+        if let Some(index) = self.texts.find(text)
+            && let Some(commit) = self.commits.get(index.0 as usize)
+        {
+            return (index, *commit);
+        }
+        let commit = commit_in(text).map(|commit| graph.intern(commit));
+        let index = self.texts.intern(text);
+        if self.commits.len() == index.0 as usize {
+            self.commits.push(commit);
+        }
+        (index, commit)
+    }
+
+    pub(crate) fn text(&self, index: TextIndex) -> &str {
+        self.texts.text(index)
     }
 }

@@ -88,8 +88,8 @@ mod world;
 pub use crate::{
     ancestry::{Ancestry, Contains, Parents},
     brain::{
-        Brain, ClusterReport, Effects, Position, QueryError, ReconcilerFilter, RolloutFilter, Watch,
-        WatchId,
+        Brain, ClusterReport, Effects, Position, QueryError, ReconcilerFilter, RolloutFilter,
+        Watch, WatchId,
     },
     commit::*,
     duration::{DurationError, format_duration, parse_duration},

@@ -87,6 +87,7 @@ pub struct ChangedObject {
 /// What was done to an object, in the words of Flux's `ssa.Action`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "these are all that Flux tells apart")]
 pub enum Change {
     /// It did not exist before.
     Created,
@@ -143,8 +144,7 @@ impl Observation {
     /// If the event's object has a name that Kubernetes would not allow.
     pub fn of(cluster: &ClusterName, event: &Event<'_>) -> Result<Self, NameError> {
         let involved = &event.involved_object;
-        let object =
-            ObjectName::of(cluster, &involved.kind, &involved.namespace, &involved.name)?;
+        let object = ObjectName::of(cluster, &involved.kind, &involved.namespace, &involved.name)?;
         let metadata = |key| event.metadata(key).map(Box::from);
         let message = &*event.message;
         let informed = event.severity == Severity::Info;
@@ -178,8 +178,13 @@ impl Observation {
     /// Mirrors kustomize-controller's `event` and helm-controller's `eventMeta` and their callers.
     #[must_use]
     pub fn proof(&self) -> Option<Proof> {
+        self.proof_for(Role::of(self.object.kind())?)
+    }
+
+    /// The same, for an object of which it is known what it does.
+    pub(crate) fn proof_for(&self, role: Role) -> Option<Proof> {
         let reason = &*self.reason;
-        match (Role::of(self.object.kind())?, self.severity) {
+        match (role, self.severity) {
             (Role::Kustomization, Severity::Info) => match reason {
                 // `finalize` sends the list of deletions with whatever reason the Ready condition
                 // had last, so this comes before any reason is looked at.
@@ -223,26 +228,39 @@ impl Observation {
     /// a `HelmRelease` alone, which carries nothing else.
     #[must_use]
     pub fn commit(&self) -> Option<CommitId> {
-        let commit_in = |text: &Option<Box<str>>| Revision::parse(text.as_deref()?).ok()?.commit();
-        match Role::of(self.object.kind())? {
-            Role::HelmRelease => self.commit_annotation.as_deref()?.parse().ok(),
-            _ if self.revision_is_spoofable() => None,
-            _ => commit_in(&self.revision).or_else(|| commit_in(&self.origin_revision)),
+        let role = Role::of(self.object.kind())?;
+        let (text, other) = self.commit_texts(role);
+        commit_in(text?).or_else(|| commit_in(other?))
+    }
+
+    /// The texts that may name the commit, in the order in which they count.
+    pub(crate) fn commit_texts(&self, role: Role) -> (Option<&str>, Option<&str>) {
+        match role {
+            Role::HelmRelease => (self.commit_annotation.as_deref(), None),
+            _ if self.revision_is_spoofable(role) => (None, None),
+            _ => match self.revision.as_deref() {
+                Some(revision) => (Some(revision), self.origin_revision.as_deref()),
+                None => (self.origin_revision.as_deref(), None),
+            },
         }
     }
 
     /// The revision as the controller wrote it, or `None` if the event has none of its own.
     #[must_use]
     pub fn revision_text(&self) -> Option<&str> {
-        if self.revision_is_spoofable() { None } else { self.revision.as_deref() }
+        self.revision_text_for(Role::of(self.object.kind())?)
+    }
+
+    pub(crate) fn revision_text_for(&self, role: Role) -> Option<&str> {
+        if self.revision_is_spoofable(role) { None } else { self.revision.as_deref() }
     }
 
     /// Whether the controller sends this reason without a revision, so that what stands there was
     /// written by somebody else: an annotation `event.toolkit.fluxcd.io/revision` passes through.
-    fn revision_is_spoofable(&self) -> bool {
-        match Role::of(self.object.kind()) {
-            Some(Role::Source) => self.severity == Severity::Error,
-            _ => matches!(
+    fn revision_is_spoofable(&self, role: Role) -> bool {
+        match role {
+            Role::Source => self.severity == Severity::Error,
+            Role::Kustomization | Role::HelmRelease => matches!(
                 &*self.reason,
                 "AccessDenied" | "FeatureGateDisabled" | "InvalidCELExpression"
             ),
@@ -270,7 +288,8 @@ impl Observation {
                 only_deletions = false;
                 self.created_or_configured = true;
             }
-            let flux_object = object.starts_with("Kustomization/") || object.starts_with("HelmRelease/");
+            let flux_object =
+                object.starts_with("Kustomization/") || object.starts_with("HelmRelease/");
             if flux_object && self.changed_objects.len() < MAX_CHANGED_OBJECTS {
                 let mut parts = object.split('/');
                 if let (Some(kind), Some(namespace), Some(name), None) =
@@ -283,6 +302,11 @@ impl Observation {
         }
         self.only_deletions = only_deletions;
     }
+}
+
+/// The commit that a text names, as a revision or as a bare id.
+pub(crate) fn commit_in(text: &str) -> Option<CommitId> {
+    Revision::parse(text).ok()?.commit()
 }
 
 /// The reasons of Flux's controllers: the usual ones cost no memory of their own.

@@ -74,7 +74,9 @@ impl Policy {
             .reconcilers
             .iter()
             .filter(|(selector, _)| selector.matches(reconciler))
-            .max_by_key(|(selector, _)| (!selector.is_pattern(), selector.as_str().len(), *selector))
+            .max_by_key(|(selector, _)| {
+                (!selector.is_pattern(), selector.as_str().len(), *selector)
+            })
             .map(|(_, policy)| policy.health_checks);
         declared.unwrap_or_else(|| {
             environment
@@ -199,6 +201,7 @@ impl ReconcilerPolicy {
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "hosts must decide on each")]
 pub enum Require {
     /// Everything is applied; nothing is asked about its health.
     Applied,
@@ -211,6 +214,7 @@ pub enum Require {
 /// Kustomization). Its events do not say.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "hosts must decide on each")]
 pub enum HealthChecks {
     /// The operator vouches that it waits.
     Enabled,

@@ -3,7 +3,12 @@
 //! Only maxima and minima are kept, so that the order in which events arrive, and how often, makes no
 //! difference. Everything else is derived.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::HashMap,
+    hash::{BuildHasher, Hasher},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -32,26 +37,41 @@ pub(crate) type ReconcilerIndex = u32;
 
 /// The order of one object's events: by the controller's clock, then by the reconcile attempt, then
 /// by what an attempt does last.
+///
+/// Packed so that it compares as one number: 32 bits of seconds, 64 of resourceVersion, 3 of rank.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct OrderKey {
-    pub(crate) seconds: u32,
-    pub(crate) version: u64,
-    rank: u8,
-}
+pub(crate) struct OrderKey(u128);
 
 impl OrderKey {
-    pub(crate) fn of(observation: &Observation) -> Self {
-        let rank = observation.proof().map_or(0, |proof| proof as u8 + 1);
-        Self {
-            seconds: seconds(observation.timestamp),
-            version: observation.resource_version,
-            rank,
-        }
+    pub(crate) fn of(observation: &Observation, proof: Option<Proof>) -> Self {
+        let rank = proof.map_or(0, rank);
+        Self::new(seconds(observation.timestamp), observation.resource_version, rank)
+    }
+
+    fn new(seconds: u32, version: u64, rank: u8) -> Self {
+        Self(u128::from(seconds) << 67 | u128::from(version) << 3 | u128::from(rank))
     }
 
     /// The key of something that was said at a time, of which nothing else is known.
     pub(crate) fn at_seconds(seconds: u32) -> Self {
-        Self { seconds, version: 0, rank: 0 }
+        Self::new(seconds, 0, 0)
+    }
+
+    /// A key that nothing comes after.
+    pub(crate) fn latest_possible() -> Self {
+        Self(u128::MAX)
+    }
+
+    pub(crate) fn seconds(self) -> u32 {
+        (self.0 >> 67) as u32
+    }
+
+    pub(crate) fn version(self) -> u64 {
+        (self.0 >> 3) as u64
+    }
+
+    fn rank(self) -> u8 {
+        (self.0 & 7) as u8
     }
 
     /// What was proved at this key.
@@ -65,17 +85,16 @@ impl OrderKey {
             Proof::Succeeded,
             Proof::Deleted,
         ];
-        PROOFS.into_iter().find(|proof| *proof as u8 + 1 == self.rank)
-    }
-
-    /// A key that nothing comes after.
-    pub(crate) fn latest_possible() -> Self {
-        Self { seconds: u32::MAX, version: u64::MAX, rank: u8::MAX }
+        PROOFS.into_iter().find(|proof| rank(*proof) == self.rank())
     }
 
     pub(crate) fn time(self) -> DateTime<Utc> {
-        DateTime::from_timestamp(i64::from(self.seconds), 0).unwrap_or_default()
+        DateTime::from_timestamp(i64::from(self.seconds()), 0).unwrap_or_default()
     }
+}
+
+fn rank(proof: Proof) -> u8 {
+    proof as u8 + 1
 }
 
 /// Flux writes whole seconds; what lies outside 1970–2106 is put at the nearer end.
@@ -106,7 +125,7 @@ impl Kinds {
         Self(Self::APPLYING.0 | Self::HEALTH_CHECKED.0 | Self::SUCCEEDED.0);
     /// All but `BLOCKED`: what shows that the reconciler took up a revision.
     pub(crate) const TAKEN_UP: Self = Self(Self::PROGRESS.0 | Self::FAILED.0 | Self::INTERRUPTED.0);
-    const ALL: Self = Self(u16::MAX);
+    const ALL: Self = Self(0x1FF);
 
     fn of(observation: &Observation, proof: Proof) -> Self {
         let reason = &*observation.reason;
@@ -139,11 +158,12 @@ impl Kinds {
     }
 
     /// The kinds of which the earliest is kept too.
-    const WITH_EARLIEST: [Self; 6] = [
+    const WITH_EARLIEST: [Self; 7] = [
         Self::APPLYING,
         Self::CHANGED,
         Self::FAILED,
         Self::HEALTH_FAILED,
+        Self::UNFINISHED,
         Self::HEALTH_CHECKED,
         Self::SUCCEEDED,
     ];
@@ -159,28 +179,28 @@ impl Kinds {
     ];
 }
 
-/// What is kept of one observation, in 16 bytes.
+/// What is kept of one observation, in 16 bytes: its key, its kinds (9 bits) and its reason (10).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Mark {
-    seconds: u32,
-    version: [u32; 2],
-    kinds: Kinds,
-    pub(crate) reason: u16,
-}
+pub(crate) struct Mark(u128);
+
+/// Reasons that a mark can tell apart.
+pub(crate) const MAX_REASONS: usize = 1 << 10;
 
 impl Mark {
+    fn new(key: OrderKey, kinds: Kinds, reason: u16) -> Self {
+        Self(key.0 << 19 | u128::from(kinds.0) << 10 | u128::from(reason))
+    }
+
     pub(crate) fn key(self) -> OrderKey {
-        let rank = match self.kinds {
-            kinds if kinds.intersect(Kinds::SUCCEEDED) => Proof::Succeeded,
-            kinds if kinds.intersect(Kinds::HEALTH_CHECKED) => Proof::HealthChecked,
-            kinds if kinds.intersect(Kinds::FAILED) => Proof::Failed,
-            kinds if kinds.intersect(Kinds::APPLYING) => Proof::Applying,
-            kinds if kinds.intersect(Kinds::INTERRUPTED) => Proof::Interrupted,
-            _ => Proof::Blocked,
-        };
-        let [high, low] = self.version;
-        let version = u64::from(high) << 32 | u64::from(low);
-        OrderKey { seconds: self.seconds, version, rank: rank as u8 + 1 }
+        OrderKey(self.0 >> 19)
+    }
+
+    pub(crate) fn kinds(self) -> Kinds {
+        Kinds((self.0 >> 10) as u16 & 0x1FF)
+    }
+
+    pub(crate) fn reason(self) -> u16 {
+        self.0 as u16 & 0x3FF
     }
 
     /// The severity of the event, which follows from what it proved.
@@ -197,12 +217,8 @@ impl Mark {
         if error { Severity::Error } else { Severity::Info }
     }
 
-    pub(crate) fn kinds(self) -> Kinds {
-        self.kinds
-    }
-
     pub(crate) fn is(self, kinds: Kinds) -> bool {
-        self.kinds.intersect(kinds)
+        self.kinds().intersect(kinds)
     }
 }
 
@@ -219,6 +235,44 @@ impl RevisionKey {
             Self::Commit(commit) => Some(commit),
             Self::Text(_) => None,
         }
+    }
+}
+
+/// Hashes places that the brain itself gives out: nobody can choose them so that they collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PlaceHasher(u64);
+
+impl BuildHasher for PlaceHasher {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self(0)
+    }
+}
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.write_u64(value.unsigned_abs() as u64);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // The golden ratio spreads what follows on each other over the whole word.
+        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
     }
 }
 
@@ -250,11 +304,12 @@ impl Words {
     fn join(
         slot: &mut Option<Box<Self>>,
         observation: &Observation,
+        proof: Option<Proof>,
         key: OrderKey,
         revision: Option<RevisionKey>,
     ) -> bool {
         // What a finished reconciliation says differs each time, and says nothing: its duration.
-        let message = match observation.proof() {
+        let message = match proof {
             Some(Proof::Succeeded) if observation.commit_status => "",
             _ => &*observation.message,
         };
@@ -293,7 +348,7 @@ impl Cut {
             && self.changed_by_parent.is_none_or(|parent| {
                 // An attempt that began before the parent's did has an older resourceVersion: they
                 // are counted through in a whole cluster.
-                let began_before = key.version != 0 && key.version <= parent.version;
+                let began_before = key.version() != 0 && key.version() <= parent.version();
                 key > parent && !began_before
             })
     }
@@ -328,7 +383,11 @@ impl Record {
     /// changes and then succeeded, without a health check. A waiting Kustomization always tells of
     /// one there (kustomize-controller, `checkHealth`: `isNewRevision && drifted`).
     fn shown_not_to_wait(&self) -> Option<OrderKey> {
-        if self.marks.iter().any(|mark| mark.is(Kinds::HEALTH_CHECKED) || mark.is(Kinds::UNFINISHED)) {
+        if self
+            .marks
+            .iter()
+            .any(|mark| mark.is(Kinds::HEALTH_CHECKED) || mark.is(Kinds::UNFINISHED))
+        {
             return None;
         }
         let changed = self.earliest(Kinds::CHANGED)?;
@@ -337,31 +396,35 @@ impl Record {
 
     /// Keeps the extremes of each kind. Returns whether the new mark is one of them.
     fn insert(&mut self, mark: Mark) -> bool {
-        if self.marks.contains(&mark) || self.marks.len() >= MAX_MARKS {
+        if self.marks.len() >= MAX_MARKS || self.marks.contains(&mark) || !self.is_extreme(mark) {
             return false;
         }
         self.marks.push(mark);
-        let mut kept = 0_u64;
-        let mut keep = |kinds: Kinds, extreme: Option<OrderKey>, marks: &[Mark]| {
-            for (place, mark) in marks.iter().enumerate() {
-                if mark.is(kinds) && Some(mark.key()) == extreme {
-                    kept |= 1 << place;
-                }
-            }
-        };
-        for kinds in Kinds::WITH_LATEST {
-            keep(kinds, self.latest(kinds), &self.marks);
-        }
-        for kinds in Kinds::WITH_EARLIEST {
-            keep(kinds, self.earliest(kinds), &self.marks);
-        }
-        keep(Kinds::UNFINISHED, self.earliest(Kinds::UNFINISHED), &self.marks);
+        // Only what shares a kind with the new mark can have been surpassed by it.
         let mut place = 0;
-        self.marks.retain(|_| {
-            place += 1;
-            kept & (1 << (place - 1)) != 0
-        });
-        self.marks.last() == Some(&mark)
+        while let Some(kept) = self.marks.get(place).copied() {
+            if kept != mark && kept.is(mark.kinds()) && !self.is_extreme(kept) {
+                self.marks.swap_remove(place);
+            } else {
+                place += 1;
+            }
+        }
+        true
+    }
+
+    /// Whether nothing that is kept is later, or nothing earlier, of one of a mark's kinds.
+    fn is_extreme(&self, mark: Mark) -> bool {
+        let beyond = |kinds: Kinds, side: Ordering| {
+            let others = self.marks.iter().filter(|other| other.is(kinds));
+            others.map(|other| other.key().cmp(&mark.key())).all(|order| order != side)
+        };
+        let is_latest = Kinds::WITH_LATEST
+            .iter()
+            .any(|kinds| mark.is(*kinds) && beyond(*kinds, Ordering::Greater));
+        is_latest
+            || Kinds::WITH_EARLIEST
+                .iter()
+                .any(|kinds| mark.is(*kinds) && beyond(*kinds, Ordering::Less))
     }
 
     fn name(&mut self, object: ReconcilerIndex, change: Change, key: OrderKey) -> bool {
@@ -379,7 +442,7 @@ impl Record {
 pub(crate) struct Incarnation {
     pub(crate) uid: Box<str>,
     pub(crate) records: Vec<Record>,
-    index: HashMap<RevisionKey, u32>,
+    index: HashMap<RevisionKey, u32, PlaceHasher>,
     /// The records by the newest proof but `Blocked`, oldest first.
     order: Vec<u32>,
     /// When it was last said that its dependencies are not ready, and at which revision.
@@ -413,7 +476,7 @@ impl Incarnation {
         Self {
             uid: uid.into(),
             records: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             order: Vec::new(),
             blocked: None,
             newest,
@@ -504,7 +567,9 @@ impl Incarnation {
         }
     }
 
-    fn judge([check, failed_check, not_waiting]: [Option<OrderKey>; 3]) -> (Evidence, Option<OrderKey>) {
+    fn judge(
+        [check, failed_check, not_waiting]: [Option<OrderKey>; 3],
+    ) -> (Evidence, Option<OrderKey>) {
         let newest = check.max(failed_check).max(not_waiting);
         let evidence = match newest {
             None => Evidence::None,
@@ -517,11 +582,11 @@ impl Incarnation {
 
     /// Takes in an observation. Returns how much of it was news.
     pub(crate) fn insert(&mut self, observation: &Observation, seen: &Seen<'_>) -> Changed {
-        let Seen { key, revision, .. } = *seen;
+        let Seen { proof, key, revision, .. } = *seen;
         self.newest = self.newest.max(key);
         let said_before = self.last.as_ref().map(|last| last.key);
-        let said_last = Words::join(&mut self.last, observation, key, revision);
-        match (observation.proof(), revision) {
+        let said_last = Words::join(&mut self.last, observation, proof, key, revision);
+        match (proof, revision) {
             (None, _) => Changed::from(said_last),
             (Some(Proof::Deleted), _) => {
                 let news = self.deleted < Some(key);
@@ -532,10 +597,28 @@ impl Incarnation {
                 self.insert_proof(observation, seen, proof, revision, said_before)
             }
             (Some(Proof::Failed), None) => {
-                Changed::from(Words::join(&mut self.trouble, observation, key, None))
+                Changed::from(Words::join(&mut self.trouble, observation, proof, key, None))
             }
             (Some(_), None) => Changed::from(said_last),
         }
+    }
+
+    /// Whether this is the last success again, with nothing said in between. All that stands in some
+    /// order to the one stands in the same order to the other, so nothing follows from it.
+    pub(crate) fn repeats(
+        &self,
+        proof: Proof,
+        key: OrderKey,
+        revision: RevisionKey,
+        text: Option<TextIndex>,
+        said_last: Option<OrderKey>,
+    ) -> bool {
+        let Some(head) = self.head().filter(|head| head.revision == revision) else { return false };
+        let newest = head.latest(Kinds::ALL);
+        proof == Proof::Succeeded
+            && newest.is_some_and(|newest| newest.rank() == key.rank() && newest < key)
+            && newest == said_last
+            && head.text == text
     }
 
     fn insert_proof(
@@ -547,25 +630,12 @@ impl Incarnation {
         said_before: Option<OrderKey>,
     ) -> Changed {
         let Seen { key, text, reason, named, greater_text, .. } = *seen;
-        let head = self.order.last().copied();
+        let repeated = self.repeats(proof, key, revision, text, said_before);
         let place = self.place(revision);
         let Some(record) = self.records.get_mut(place as usize) else { return Changed::Nothing };
         let before = record.latest(Kinds::TAKEN_UP);
         let newest = record.latest(Kinds::ALL);
-        // The same success again, with nothing in between: all that stands in some order to it stands
-        // in the same order to its repetition.
-        let repeated = proof == Proof::Succeeded
-            && head == Some(place)
-            && before.is_some_and(|before| before.rank == key.rank && before < key)
-            && newest == before
-            && said_before == before
-            && record.text == text;
-        let mut news = record.insert(Mark {
-            seconds: key.seconds,
-            version: [(key.version >> 32) as u32, (key.version & u64::from(u32::MAX)) as u32],
-            kinds: Kinds::of(observation, proof),
-            reason,
-        });
+        let mut news = record.insert(Mark::new(key, Kinds::of(observation, proof), reason));
         let text_before = record.text;
         match newest.cmp(&Some(key)) {
             Ordering::Less => record.text = text,
@@ -574,7 +644,7 @@ impl Incarnation {
         }
         news |= text_before != record.text;
         if proof == Proof::Failed {
-            news |= Words::join(&mut record.failure, observation, key, Some(revision));
+            news |= Words::join(&mut record.failure, observation, Some(proof), key, Some(revision));
         }
         for (object, change) in named {
             news |= record.name(*object, *change, key);
@@ -651,7 +721,9 @@ impl Incarnation {
             }
         }
         let records = &self.records;
-        let key = |place: &u32| records.get(*place as usize).and_then(|record| record.latest(Kinds::TAKEN_UP));
+        let key = |place: &u32| {
+            records.get(*place as usize).and_then(|record| record.latest(Kinds::TAKEN_UP))
+        };
         self.order.sort_by_key(|place| (key(place), *place));
     }
 
@@ -680,12 +752,14 @@ impl Incarnation {
         match (self.newest_not_waiting, shown) {
             (Some((_, shown_by)), None) if shown_by == place => {
                 // A late health check took the sign back: look for the next.
-                let shown = (0..).zip(&self.records).filter_map(|(place, record)| {
-                    Some((record.shown_not_to_wait()?, place))
-                });
+                let shown = (0..)
+                    .zip(&self.records)
+                    .filter_map(|(place, record)| Some((record.shown_not_to_wait()?, place)));
                 self.newest_not_waiting = shown.max();
             }
-            (newest, Some(key)) if newest.is_none_or(|(newest, by)| key > newest || by == place) => {
+            (newest, Some(key))
+                if newest.is_none_or(|(newest, by)| key > newest || by == place) =>
+            {
                 self.newest_not_waiting = Some((key, place));
             }
             _ => {}
@@ -696,6 +770,7 @@ impl Incarnation {
 /// An observation, resolved to the places of what it names.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
+    pub(crate) proof: Option<Proof>,
     pub(crate) key: OrderKey,
     pub(crate) revision: Option<RevisionKey>,
     pub(crate) text: Option<TextIndex>,
@@ -764,10 +839,12 @@ impl Reconciler {
     /// Whether it exists no more: it said so, or its parent did and it was not heard of since.
     pub(crate) fn is_deleted(&self) -> bool {
         let current = self.current();
-        let withdrawn = self.withdrawn.filter(|withdrawn| self.announced.is_none_or(|announced| *withdrawn > announced));
+        let withdrawn = self
+            .withdrawn
+            .filter(|withdrawn| self.announced.is_none_or(|announced| *withdrawn > announced));
         current.is_some_and(|current| current.deleted.is_some())
             || withdrawn.is_some_and(|withdrawn| {
-                current.is_none_or(|current| withdrawn.seconds > current.newest.seconds)
+                current.is_none_or(|current| withdrawn.seconds() > current.newest.seconds())
             })
     }
 
@@ -797,7 +874,12 @@ impl Reconciler {
     }
 
     /// Whether a `Succeeded` at a time proves health, and whether it is known to check at all.
-    pub(crate) fn evidence(&self, incarnation: &Incarnation, policy: HealthChecks, at: OrderKey) -> Evidence {
+    pub(crate) fn evidence(
+        &self,
+        incarnation: &Incarnation,
+        policy: HealthChecks,
+        at: OrderKey,
+    ) -> Evidence {
         match policy {
             HealthChecks::Enabled => Evidence::Checks,
             HealthChecks::Disabled => Evidence::DoesNotCheck,

@@ -106,7 +106,12 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(world: &'a World, policy: &Policy, query: &'a Query, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(
+        world: &'a World,
+        policy: &Policy,
+        query: &'a Query,
+        now: DateTime<Utc>,
+    ) -> Self {
         let key = (query.environment.clone(), query.commit);
         let registered = world.rollouts.get(&key).and_then(|rollout| rollout.registered.as_ref());
         let declared;
@@ -114,19 +119,32 @@ impl<'a> View<'a> {
         let (selectors, require, failure_grace, transient_grace, learning) = match registered {
             Some(registered) => {
                 let terms = &registered.terms;
-                (&registered.expect, registered.require, terms.failure_grace, terms.transient_grace, terms.learning)
+                (
+                    &registered.expect,
+                    registered.require,
+                    terms.failure_grace,
+                    terms.transient_grace,
+                    terms.learning,
+                )
             }
             None => {
                 let environment: Environment = policy.of(&query.environment);
                 declared = environment.reconcilers.iter().cloned().collect::<BTreeSet<_>>();
                 defaults = environment;
-                (&declared, defaults.require, defaults.failure_grace, defaults.transient_grace, defaults.learning)
+                (
+                    &declared,
+                    defaults.require,
+                    defaults.failure_grace,
+                    defaults.transient_grace,
+                    defaults.learning,
+                )
             }
         };
         let selectors = if query.reconcilers.is_empty() { selectors } else { &query.reconcilers };
         let commit = world.graph.find(&query.commit);
         let expected = expected(world, &query.environment, selectors, commit, learning);
-        let members: BTreeSet<ReconcilerIndex> = expected.members.values().flatten().copied().collect();
+        let members: BTreeSet<ReconcilerIndex> =
+            expected.members.values().flatten().copied().collect();
         let expects = |index: ReconcilerIndex| members.contains(&index);
         let assessor = Assessor { world, commit, expects: &expects };
         let mut assessed = Vec::with_capacity(expected.members.len());
@@ -157,7 +175,8 @@ impl<'a> View<'a> {
     /// The least of the reconcilers' states, or `failed` if one failed.
     fn state(&self) -> State {
         if self.expected.members.is_empty() || !self.never_heard.is_empty() {
-            let failed = self.assessed.iter().any(|(_, assessment)| assessment.state == State::Failed);
+            let failed =
+                self.assessed.iter().any(|(_, assessment)| assessment.state == State::Failed);
             return if failed { State::Failed } else { State::Pending };
         }
         let states = || self.assessed.iter().map(|(_, assessment)| assessment.state);
@@ -224,8 +243,6 @@ impl<'a> View<'a> {
         self.expected.members.keys()
     }
 
-    /// Whether the time in which a rollout hands out transitions is over.
-
     /// Everything, in words.
     pub(crate) fn status(&self) -> Status {
         let Standing { state, outcome } = self.standing();
@@ -253,7 +270,10 @@ impl<'a> View<'a> {
             deadline_at: self.registered.map(Registered::deadline),
             timeout_seconds: self.registered.map(|registered| registered.terms.timeout.as_secs()),
             first_settled,
-            labels: self.registered.map(|registered| registered.terms.labels.clone()).unwrap_or_default(),
+            labels: self
+                .registered
+                .map(|registered| registered.terms.labels.clone())
+                .unwrap_or_default(),
             timeline: timeline(&reconcilers),
             reconcilers,
         };
@@ -278,7 +298,8 @@ impl<'a> View<'a> {
         let incarnation = reconciler.current();
         let own = || incarnation?.record(RevisionKey::Commit(commit?));
         let record = assessment.record.or_else(own);
-        let earliest = |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());
+        let earliest =
+            |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());
         let mut reason = assessment.reason;
         if self.reached(assessment.state) {
             reason = Reason::Succeeded;
@@ -291,7 +312,10 @@ impl<'a> View<'a> {
             live: assessment.live,
             head: assessment.head.map(|(head, _)| world.revision_text(head.text, head.revision)),
             via: assessment.via.and_then(|via| world.graph.id(via)),
-            health_checks: HealthChecksStatus { policy: assessment.policy, verdict: assessment.verdict },
+            health_checks: HealthChecksStatus {
+                policy: assessment.policy,
+                verdict: assessment.verdict,
+            },
             seen_at: commit.and_then(|commit| world.seen_at(reconciler.cluster, commit)),
             applied_at: earliest(Kinds::PROGRESS),
             healthy_at: assessment.healthy_at.map(|key| key.time()),
@@ -312,8 +336,9 @@ impl<'a> View<'a> {
                 // Its words are gone; what they were about is not.
                 let mark = record.newest_mark()?;
                 return Some(EventSummary {
-                    severity: mark.severity(reconciler.role, self.world.reasons.text_at(mark.reason)),
-                    reason: self.world.reasons.text_at(mark.reason).to_owned(),
+                    severity: mark
+                        .severity(reconciler.role, self.world.reasons.text_at(mark.reason())),
+                    reason: self.world.reasons.text_at(mark.reason()).to_owned(),
                     message: String::new(),
                     at: mark.key().time(),
                 });
@@ -339,7 +364,8 @@ impl<'a> View<'a> {
             return wording::succeeded(reconcilers, self.require);
         }
         if self.reached(state) {
-            return wording::learning(self.expected.complete_at).timed_out_if(outcome, self.registered);
+            return wording::learning(self.expected.complete_at)
+                .timed_out_if(outcome, self.registered);
         }
         let unfinished = |status: &&ReconcilerStatus| !self.reached(status.state);
         let behind = reconcilers.iter().filter(unfinished);
@@ -375,7 +401,10 @@ pub(crate) fn is_over(registered: &Registered, now: DateTime<Utc>) -> bool {
 
 /// The last instant at which a rollout hands out transitions.
 pub(crate) fn over_at(registered: &Registered) -> DateTime<Utc> {
-    registered.deadline().checked_add_signed(CURRENT_AFTER_DEADLINE).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    registered
+        .deadline()
+        .checked_add_signed(CURRENT_AFTER_DEADLINE)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 fn plus(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
@@ -395,7 +424,9 @@ fn expected(
     learning: Duration,
 ) -> Expected {
     let mut expected = Expected::default();
-    let learn = |expected: &mut Expected, cluster: &crate::world::Cluster, matches: &dyn Fn(&ObjectName) -> bool| {
+    let learn = |expected: &mut Expected,
+                 cluster: &crate::world::Cluster,
+                 matches: &dyn Fn(&ObjectName) -> bool| {
         let complete_at = plus(cluster.first_heard, learning);
         expected.complete_at = expected.complete_at.max(Some(complete_at));
         for index in &cluster.reconcilers {
@@ -409,13 +440,15 @@ fn expected(
     for selector in selectors {
         if let Some(name) = selector.as_name() {
             let index = world.find(&name);
-            let removed = index.and_then(|index| world.reconciler(index)).is_some_and(Reconciler::is_removed);
+            let removed =
+                index.and_then(|index| world.reconciler(index)).is_some_and(Reconciler::is_removed);
             if !removed {
                 expected.members.insert(name, index);
             }
             continue;
         }
-        let clusters = world.clusters.iter().filter(|cluster| selector.matches_cluster(&cluster.name));
+        let clusters =
+            world.clusters.iter().filter(|cluster| selector.matches_cluster(&cluster.name));
         for cluster in clusters {
             learn(&mut expected, cluster, &|name| selector.matches(name));
         }
@@ -455,7 +488,8 @@ fn all_live(reconcilers: &[ReconcilerStatus]) -> Option<bool> {
     if reconcilers.iter().any(|status| status.live == Some(false)) {
         return Some(false);
     }
-    (!reconcilers.is_empty() && reconcilers.iter().all(|status| status.live == Some(true))).then_some(true)
+    (!reconcilers.is_empty() && reconcilers.iter().all(|status| status.live == Some(true)))
+        .then_some(true)
 }
 
 fn timeline(reconcilers: &[ReconcilerStatus]) -> Vec<TimelineEntry> {

@@ -10,7 +10,9 @@ use crate::{
     fact::{Fact, FactBody, Registration, Settlement},
     names::ObjectName,
     observation::{Change, ChangedObject, Observation, Proof, Role, intern},
-    reconciler::{Incarnation, Kinds, Mark, OrderKey, Reconciler, Record, RevisionKey, Words, seconds},
+    reconciler::{
+        Incarnation, Kinds, Mark, OrderKey, Reconciler, Record, RevisionKey, Words, seconds,
+    },
     revision::Revision,
     rollout::over_at,
     world::{Cluster, Source, World},
@@ -22,7 +24,8 @@ pub(crate) fn facts(world: &World) -> Vec<Fact> {
     if let Some(before) = world.forgotten {
         facts.push(Fact::new(before, FactBody::Forgotten { before }));
     }
-    let mut snapshot = Snapshot { world, before: world.forgotten.map(seconds), anchors: BTreeSet::new(), facts };
+    let mut snapshot =
+        Snapshot { world, before: world.forgotten.map(seconds), anchors: BTreeSet::new(), facts };
     snapshot.rollouts();
     let mut clusters: Vec<_> = world.clusters.iter().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -51,7 +54,8 @@ impl<'a> Snapshot<'a> {
         let world = self.world;
         for ((environment, commit), rollout) in &world.rollouts {
             let registered = rollout.registered.as_ref();
-            let last = registered.map(over_at).max(rollout.settlements.values().map(|(at, _)| *at).max());
+            let last =
+                registered.map(over_at).max(rollout.settlements.values().map(|(at, _)| *at).max());
             if last.is_none_or(|last| self.is_old(seconds(last))) {
                 continue;
             }
@@ -106,17 +110,22 @@ impl<'a> Snapshot<'a> {
 
     fn source(&mut self, name: &ObjectName, source: &Source, at: DateTime<Utc>) {
         let world = self.world;
-        let mut push = |key: OrderKey, severity, reason: &str, commit: Option<CommitIndex>, message: &str| {
-            let mut observation = blank(name, key, severity, reason);
-            observation.revision = commit.and_then(|commit| world.graph.id(commit)).map(|id| id.to_string().into());
-            observation.message = message.into();
-            self.facts.push(Fact::new(at, FactBody::Observed(observation)));
-        };
+        let mut push =
+            |key: OrderKey, severity, reason: &str, commit: Option<CommitIndex>, message: &str| {
+                let mut observation = blank(name, key, severity, reason);
+                observation.revision = commit
+                    .and_then(|commit| world.graph.id(commit))
+                    .map(|id| id.to_string().into());
+                observation.message = message.into();
+                self.facts.push(Fact::new(at, FactBody::Observed(observation)));
+            };
         let newest = source.newest;
         if let Some((key, reason, message)) = &source.trouble {
             push(*key, Severity::Error, reason, None, message);
         }
-        if let Some(key) = source.in_order.filter(|key| newest.is_none_or(|(newest, _)| newest != *key)) {
+        if let Some(key) =
+            source.in_order.filter(|key| newest.is_none_or(|(newest, _)| newest != *key))
+        {
             push(key, Severity::Info, "Succeeded", None, "");
         }
         if let Some((key, commit)) = newest {
@@ -130,8 +139,15 @@ impl<'a> Snapshot<'a> {
             .collect();
         seen.sort_unstable();
         for (seconds, _, commit) in seen {
-            if newest.is_none_or(|(key, newest)| (key.seconds, newest) != (seconds, Some(commit))) {
-                push(OrderKey::at_seconds(seconds), Severity::Info, "NewArtifact", Some(commit), "");
+            if newest.is_none_or(|(key, newest)| (key.seconds(), newest) != (seconds, Some(commit)))
+            {
+                push(
+                    OrderKey::at_seconds(seconds),
+                    Severity::Info,
+                    "NewArtifact",
+                    Some(commit),
+                    "",
+                );
             }
         }
         self.anchors.extend(newest.and_then(|(_, commit)| commit));
@@ -144,7 +160,7 @@ impl<'a> Snapshot<'a> {
             .incarnations
             .iter()
             .filter(|incarnation| {
-                Some(&incarnation.uid) == current || !self.is_old(incarnation.newest.seconds)
+                Some(&incarnation.uid) == current || !self.is_old(incarnation.newest.seconds())
             })
             .collect();
         incarnations.sort_by(|a, b| a.uid.cmp(&b.uid));
@@ -155,24 +171,32 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    fn incarnation(&mut self, reconciler: &'a Reconciler, incarnation: &'a Incarnation) -> Vec<Observation> {
+    fn incarnation(
+        &mut self,
+        reconciler: &'a Reconciler,
+        incarnation: &'a Incarnation,
+    ) -> Vec<Observation> {
         let world = self.world;
         let needed = incarnation.needed();
         let mut observations = Vec::new();
         let mut last = incarnation.last.as_deref();
         let mut records: Vec<_> = incarnation.records.iter().collect();
         records.sort_by_cached_key(|record| world.revision_text(record.text, record.revision));
-        records.sort_by_cached_key(|record| record.revision.commit().and_then(|commit| world.graph.id(commit)));
+        records.sort_by_cached_key(|record| {
+            record.revision.commit().and_then(|commit| world.graph.id(commit))
+        });
         for record in records {
             let mut marks: Vec<_> = record.marks.clone();
-            marks.retain(|mark| !self.is_old(mark.key().seconds) || needed.contains(&mark.key()));
+            marks.retain(|mark| !self.is_old(mark.key().seconds()) || needed.contains(&mark.key()));
             if marks.is_empty() {
                 continue;
             }
             self.anchors.extend(record.revision.commit());
-            marks.sort_by_key(|mark| (mark.key(), world.reasons.text_at(mark.reason), mark.kinds().bits()));
+            marks.sort_by_key(|mark| {
+                (mark.key(), world.reasons.text_at(mark.reason()), mark.kinds().bits())
+            });
             let mut named: Vec<_> =
-                record.named.iter().filter(|(.., key)| !self.is_old(key.seconds)).collect();
+                record.named.iter().filter(|(.., key)| !self.is_old(key.seconds())).collect();
             for mark in marks {
                 let mut observation = self.marked(reconciler, incarnation, record, mark);
                 let says = |words: &&Words| {
@@ -180,7 +204,8 @@ impl<'a> Snapshot<'a> {
                         && words.reason == observation.reason
                         && words.revision == Some(record.revision)
                 };
-                let failure = record.failure.as_deref().filter(|_| mark.is(Kinds::FAILED)).filter(says);
+                let failure =
+                    record.failure.as_deref().filter(|_| mark.is(Kinds::FAILED)).filter(says);
                 let words = failure.or(last.filter(says));
                 if let Some(words) = words {
                     observation.message = words.message.clone();
@@ -215,7 +240,8 @@ impl<'a> Snapshot<'a> {
         if let Some(deleted) = incarnation.deleted {
             let words = last.filter(|last| last.key == deleted);
             if words.is_none() {
-                let mut observation = blank(&reconciler.name, deleted, Severity::Info, "ReconciliationSucceeded");
+                let mut observation =
+                    blank(&reconciler.name, deleted, Severity::Info, "ReconciliationSucceeded");
                 observation.uid = incarnation.uid.clone();
                 observation.only_deletions = true;
                 observations.push(observation);
@@ -226,8 +252,14 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The observation that left a mark.
-    fn marked(&self, reconciler: &Reconciler, incarnation: &Incarnation, record: &Record, mark: Mark) -> Observation {
-        let reason = self.world.reasons.text_at(mark.reason);
+    fn marked(
+        &self,
+        reconciler: &Reconciler,
+        incarnation: &Incarnation,
+        record: &Record,
+        mark: Mark,
+    ) -> Observation {
+        let reason = self.world.reasons.text_at(mark.reason());
         let mut observation =
             blank(&reconciler.name, mark.key(), mark.severity(reconciler.role, reason), reason);
         self.describe(&mut observation, incarnation, record.revision, Some(record));
@@ -236,7 +268,12 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The observation that left words.
-    fn said(&self, reconciler: &Reconciler, incarnation: &Incarnation, words: &Words) -> Observation {
+    fn said(
+        &self,
+        reconciler: &Reconciler,
+        incarnation: &Incarnation,
+        words: &Words,
+    ) -> Observation {
         let mut observation = blank(&reconciler.name, words.key, words.severity, &words.reason);
         if let Some(revision) = words.revision {
             self.describe(&mut observation, incarnation, revision, incarnation.record(revision));
@@ -256,11 +293,15 @@ impl<'a> Snapshot<'a> {
         observation.uid = incarnation.uid.clone();
         let text = record.and_then(|record| record.text);
         let text = match (text, revision) {
-            (Some(text), _) | (None, RevisionKey::Text(text)) => Some(self.world.texts.text(text)),
+            (Some(text), _) | (None, RevisionKey::Text(text)) => {
+                Some(self.world.revisions.text(text))
+            }
             (None, RevisionKey::Commit(_)) => None,
         };
         observation.revision = text.map(Box::from);
-        let Some(commit) = revision.commit().and_then(|commit| self.world.graph.id(commit)) else { return };
+        let Some(commit) = revision.commit().and_then(|commit| self.world.graph.id(commit)) else {
+            return;
+        };
         if Role::of(observation.object.kind()) == Some(Role::HelmRelease) {
             observation.commit_annotation = Some(commit.to_string().into());
         } else if text.and_then(|text| Revision::parse(text).ok()?.commit()) != Some(commit) {
@@ -294,7 +335,7 @@ fn blank(object: &ObjectName, key: OrderKey, severity: Severity, reason: &str) -
     Observation {
         object: object.clone(),
         uid: "".into(),
-        resource_version: key.version,
+        resource_version: key.version(),
         severity,
         reason: intern(reason),
         commit_status: kustomization && proof == Some(Proof::Succeeded),

@@ -22,6 +22,7 @@ pub const MAX_TIMELINE: usize = 100;
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "the state machine has these states")]
 pub enum State {
     /// It has not arrived.
     #[default]
@@ -39,6 +40,7 @@ pub enum State {
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "hosts must act on each")]
 pub enum Outcome {
     /// Not decided yet.
     #[default]
@@ -334,6 +336,7 @@ pub struct HealthChecksStatus {
 /// Whether a reconciler waits for the health of what it applies.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "yes, no or not known")]
 pub enum Verdict {
     /// It does.
     Checks,

@@ -12,9 +12,7 @@ use crate::{
     policy::{HealthChecks, Require},
     reconciler::Reconciler,
     rollout::View,
-    status::{
-        HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, Verdict, text_of,
-    },
+    status::{HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, Verdict, text_of},
     world::Registered,
 };
 
@@ -32,7 +30,9 @@ pub(crate) struct Wording {
 impl Wording {
     /// The same, if the time is over.
     pub(crate) fn timed_out_if(self, outcome: Outcome, registered: Option<&Registered>) -> Self {
-        let Some(registered) = registered.filter(|_| outcome == Outcome::TimedOut) else { return self };
+        let Some(registered) = registered.filter(|_| outcome == Outcome::TimedOut) else {
+            return self;
+        };
         let timeout = format_duration(registered.terms.timeout);
         Self {
             reason: Reason::TimedOut,
@@ -143,7 +143,8 @@ pub(crate) fn reconciler(
     let last = assessment.head.map(|(record, key)| {
         (view.world().revision_text(record.text, record.revision), text_of(key.time()))
     });
-    let decides = assessment.record.map(|record| view.world().revision_text(record.text, record.revision));
+    let decides =
+        assessment.record.map(|record| view.world().revision_text(record.text, record.revision));
     let at = decides.as_deref().unwrap_or("this commit");
     let via = if status.via.is_some() { ", which contains this commit" } else { "" };
     let reported = match &last {
@@ -163,7 +164,9 @@ pub(crate) fn reconciler(
     });
     let said = said.unwrap_or_else(|| "no event".to_owned());
     match status.reason {
-        Reason::Succeeded if status.state == State::Healthy => format!("{name} is healthy at {at}{via}"),
+        Reason::Succeeded if status.state == State::Healthy => {
+            format!("{name} is healthy at {at}{via}")
+        }
         Reason::Succeeded => format!("{name} has applied {at}{via}"),
         Reason::Failed => format!("{name} failed at {at}{via}: {said}"),
         Reason::Applying => format!("{name} is applying {at}{via}"),
@@ -186,9 +189,9 @@ pub(crate) fn reconciler(
             "{name} is on another line of history: {live}, which neither contains this commit nor \
              leads to it"
         ),
-        Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => format!(
-            "{name} reports chart versions, which say nothing about a commit: {live}"
-        ),
+        Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => {
+            format!("{name} reports chart versions, which say nothing about a commit: {live}")
+        }
         Reason::AncestryUnknown => {
             format!("{name}: {live}; how it relates to {} is not known", view.commit())
         }

@@ -9,13 +9,13 @@ use crate::{
     commit::CommitId,
     event::Severity,
     fact::{Fact, FactBody, Registration, Settlement, Terms, to_json},
-    interner::{Interner, TextIndex},
+    interner::{Interner, Revisions, TextIndex},
     names::{EnvironmentName, ObjectName, Selector},
     observation::{Change, Observation, Role},
     policy::Require,
     reconciler::{
-        MAX_INCARNATIONS, MAX_REVISIONS, Changed, OrderKey, Reconciler, ReconcilerIndex, RevisionKey,
-        Seen,
+        Changed, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
+        ReconcilerIndex, RevisionKey, Seen,
     },
     status::Outcome,
 };
@@ -24,9 +24,6 @@ use crate::{
 /// memory; real clusters have some hundred.
 pub const MAX_RECONCILERS: usize = 10_000;
 
-/// Distinct reasons that are kept. Flux has some fifty.
-const MAX_REASONS: usize = 1_000;
-
 /// Distinct revision texts that are kept.
 const MAX_TEXTS: usize = 4 * MAX_REVISIONS * MAX_INCARNATIONS;
 
@@ -34,7 +31,7 @@ const MAX_TEXTS: usize = 4 * MAX_REVISIONS * MAX_INCARNATIONS;
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) graph: CommitGraph,
-    pub(crate) texts: Interner,
+    pub(crate) revisions: Revisions,
     pub(crate) reasons: Interner,
     pub(crate) clusters: Vec<Cluster>,
     cluster_index: HashMap<Box<str>, u32>,
@@ -128,7 +125,7 @@ impl World {
     pub(crate) fn new() -> Self {
         Self {
             graph: CommitGraph::default(),
-            texts: Interner::new(MAX_TEXTS),
+            revisions: Revisions::new(MAX_TEXTS),
             reasons: Interner::new(MAX_REASONS),
             clusters: Vec::new(),
             cluster_index: HashMap::new(),
@@ -154,7 +151,9 @@ impl World {
     /// A revision as Flux wrote it.
     pub(crate) fn revision_text(&self, text: Option<TextIndex>, revision: RevisionKey) -> String {
         match (text, revision) {
-            (Some(text), _) | (None, RevisionKey::Text(text)) => self.texts.text(text).to_owned(),
+            (Some(text), _) | (None, RevisionKey::Text(text)) => {
+                self.revisions.text(text).to_owned()
+            }
             (None, RevisionKey::Commit(commit)) => {
                 self.graph.id(commit).map_or_else(String::new, |id| id.to_string())
             }
@@ -179,33 +178,70 @@ impl World {
         }
     }
 
+    /// What taking in a fact would change, at most: `LastHeard` only where that is certain.
+    pub(crate) fn preview(&self, fact: &Fact) -> Changed {
+        let repeated = || {
+            let FactBody::Observed(observation) = &fact.body else { return None };
+            let reconciler = self.reconciler(self.find(&observation.object)?)?;
+            let incarnation =
+                reconciler.incarnations.iter().find(|kept| kept.uid == observation.uid)?;
+            let head = incarnation.head()?;
+            // Only the revision that is there already can be repeated.
+            let text = observation.revision_text_for(reconciler.role);
+            let same = text == head.text.map(|text| self.revisions.text(text))
+                && observation.commit() == head.revision.commit().and_then(|at| self.graph.id(at));
+            let (revision, text) = (head.revision, head.text);
+            let proof = observation.proof_for(reconciler.role).filter(|_| same)?;
+            let key = OrderKey::of(observation, Some(proof));
+            let said_last = incarnation.last.as_ref().map(|last| last.key);
+            let repeats = incarnation.repeats(proof, key, revision, text, said_last);
+            Some(repeats && !reconciler.is_removed() && observation.changed_objects.is_empty())
+        };
+        if repeated() == Some(true) { Changed::LastHeard } else { Changed::Knowledge }
+    }
+
     fn observe(&mut self, observation: &Observation, at: DateTime<Utc>) -> (Changed, Touched) {
-        let cluster = self.hear(observation.object.cluster(), at);
-        match Role::of(observation.object.kind()) {
-            Some(Role::Source) => (self.observe_source(cluster, observation), Touched::Source(cluster)),
-            Some(role) => match self.intern(&observation.object, role, cluster) {
-                Some(index) => {
-                    let touched = if observation.changed_objects.is_empty() {
-                        Touched::Reconciler(index)
-                    } else {
-                        Touched::Cluster(cluster)
-                    };
-                    (self.observe_reconciler(index, observation, at), touched)
+        let known = self.reconciler_index.get(&observation.object).copied();
+        let index = match known.and_then(|index| Some((index, self.reconciler(index)?.cluster))) {
+            Some((index, cluster)) => {
+                self.hear_again(cluster, at);
+                index
+            }
+            None => {
+                let Some(role) = Role::of(observation.object.kind()) else {
+                    return (Changed::Nothing, Touched::Nothing);
+                };
+                let cluster = self.hear(observation.object.cluster(), at);
+                if role == Role::Source {
+                    return (self.observe_source(cluster, observation), Touched::Source(cluster));
                 }
-                None => (Changed::Nothing, Touched::Nothing),
-            },
-            None => (Changed::Nothing, Touched::Nothing),
+                match self.intern(&observation.object, role, cluster) {
+                    Some(index) => index,
+                    None => return (Changed::Nothing, Touched::Nothing),
+                }
+            }
+        };
+        let touched = match self.reconciler(index) {
+            Some(parent) if !observation.changed_objects.is_empty() => {
+                Touched::Cluster(parent.cluster)
+            }
+            _ => Touched::Reconciler(index),
+        };
+        (self.observe_reconciler(index, observation, at), touched)
+    }
+
+    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>) {
+        if let Some(cluster) = self.clusters.get_mut(cluster as usize) {
+            cluster.first_heard = cluster.first_heard.min(at);
+            cluster.last_heard = cluster.last_heard.max(at);
         }
     }
 
     /// Notes that a cluster was heard.
     fn hear(&mut self, name: &str, at: DateTime<Utc>) -> u32 {
-        if let Some(index) = self.cluster_index.get(name) {
-            if let Some(cluster) = self.clusters.get_mut(*index as usize) {
-                cluster.first_heard = cluster.first_heard.min(at);
-                cluster.last_heard = cluster.last_heard.max(at);
-            }
-            return *index;
+        if let Some(index) = self.cluster_index.get(name).copied() {
+            self.hear_again(index, at);
+            return index;
         }
         let index = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
         self.clusters.push(Cluster {
@@ -243,33 +279,59 @@ impl World {
         observation: &Observation,
         at: DateTime<Utc>,
     ) -> Changed {
-        let key = OrderKey::of(observation);
-        let text = observation.revision_text().map(|text| self.texts.intern(text));
-        let revision = match (observation.commit(), text) {
-            (Some(commit), _) => Some(RevisionKey::Commit(self.graph.intern(commit))),
-            (None, text) => text.map(RevisionKey::Text),
+        let Some(role) = self.reconciler(index).map(|reconciler| reconciler.role) else {
+            return Changed::Nothing;
         };
+        let proof = observation.proof_for(role);
+        let key = OrderKey::of(observation, proof);
+        let (revision, text) = self.resolve(observation, role);
         let named = self.name_children(index, observation, key);
-        let Self { reconcilers, reasons, texts, .. } = self;
+        let Self { reconcilers, reasons, revisions, .. } = self;
         let reason = reasons.intern(&observation.reason).into();
         let greater_text = |a: Option<TextIndex>, b: Option<TextIndex>| {
-            a.into_iter().chain(b).max_by_key(|text| texts.text(*text))
+            a.into_iter().chain(b).max_by_key(|text| revisions.text(*text))
         };
         let Some(reconciler) = reconcilers.get_mut(index as usize) else { return Changed::Nothing };
         let heard = reconciler.last_heard < Some(at);
         let back = reconciler.is_removed();
         reconciler.last_heard = reconciler.last_heard.max(Some(at));
         let back = back && !reconciler.is_removed();
-        let seen = Seen { key, revision, text, reason, named: &named, greater_text: &greater_text };
-        let new = !reconciler.incarnations.iter().any(|kept| *kept.uid == *observation.uid);
-        let news = reconciler.incarnation(&observation.uid, key).insert(observation, &seen);
-        if new || back {
+        let seen =
+            Seen { proof, key, revision, text, reason, named: &named, greater_text: &greater_text };
+        let incarnations = reconciler.incarnations.len();
+        let changed = reconciler.incarnation(&observation.uid, key).insert(observation, &seen);
+        if back || reconciler.incarnations.len() > incarnations {
             Changed::Knowledge
         } else if heard {
-            news.max(Changed::LastHeard)
+            changed.max(Changed::LastHeard)
         } else {
-            news
+            changed
         }
+    }
+
+    /// What an observation is about, and its revision as it was written.
+    fn resolve(
+        &mut self,
+        observation: &Observation,
+        role: Role,
+    ) -> (Option<RevisionKey>, Option<TextIndex>) {
+        let mut read = |text: &str| self.revisions.read(text, &mut self.graph);
+        let (first, second) = observation.commit_texts(role);
+        let first = first.map(&mut read);
+        let commit = match first {
+            Some((_, Some(commit))) => Some(commit),
+            _ => second.and_then(|text| read(text).1),
+        };
+        let text = match role {
+            Role::HelmRelease => observation.revision_text_for(role).map(|text| read(text).0),
+            _ if observation.revision.is_some() => first.map(|(text, _)| text),
+            _ => None,
+        };
+        let revision = match commit {
+            Some(commit) => Some(RevisionKey::Commit(commit)),
+            None => text.map(RevisionKey::Text),
+        };
+        (revision, text)
     }
 
     /// Notes the Flux objects that a change list names. Their parent is the list's reconciler.
@@ -302,10 +364,14 @@ impl World {
     }
 
     fn observe_source(&mut self, cluster: u32, observation: &Observation) -> Changed {
-        let key = OrderKey::of(observation);
+        let key = OrderKey::of(observation, None);
         let commit = observation.commit().map(|commit| self.graph.intern(commit));
-        let Some(cluster) = self.clusters.get_mut(cluster as usize) else { return Changed::Nothing };
-        if cluster.sources.len() >= MAX_RECONCILERS && !cluster.sources.contains_key(&observation.object) {
+        let Some(cluster) = self.clusters.get_mut(cluster as usize) else {
+            return Changed::Nothing;
+        };
+        if cluster.sources.len() >= MAX_RECONCILERS
+            && !cluster.sources.contains_key(&observation.object)
+        {
             cluster.refused += 1;
             return Changed::Nothing;
         }
@@ -334,10 +400,10 @@ impl World {
         if let Some(commit) = commit {
             let first = source.seen.entry(commit).or_insert_with(|| {
                 news = true;
-                key.seconds
+                key.seconds()
             });
-            news |= key.seconds < *first;
-            *first = key.seconds.min(*first);
+            news |= key.seconds() < *first;
+            *first = key.seconds().min(*first);
         }
         Changed::from(news)
     }
@@ -365,8 +431,8 @@ impl World {
         kept.require = kept.require.max(*require);
         news |= at < kept.first_at;
         kept.first_at = kept.first_at.min(at);
-        let newer = at > kept.latest_at
-            || (at == kept.latest_at && to_json(terms) > to_json(&kept.terms));
+        let newer =
+            at > kept.latest_at || (at == kept.latest_at && to_json(terms) > to_json(&kept.terms));
         if newer {
             kept.terms = terms.clone();
             kept.latest_at = at;
@@ -379,7 +445,10 @@ impl World {
         self.graph.intern(settlement.commit);
         let rollout = self.rollouts.entry(key.clone()).or_default();
         let settled = (at, settlement.outcome);
-        let kept = rollout.settlements.entry(settlement.n).or_insert((DateTime::<Utc>::MAX_UTC, settlement.outcome));
+        let kept = rollout
+            .settlements
+            .entry(settlement.n)
+            .or_insert((DateTime::<Utc>::MAX_UTC, settlement.outcome));
         let news = settled < *kept;
         *kept = settled.min(*kept);
         (Changed::from(news), Touched::Rollout(key))
@@ -413,12 +482,14 @@ impl World {
 
     /// When one of a cluster's sources first had a commit.
     pub(crate) fn seen_at(&self, cluster: u32, commit: CommitIndex) -> Option<DateTime<Utc>> {
-        let sources = || self.clusters.get(cluster as usize).into_iter().flat_map(|kept| kept.sources.values());
+        let sources = || {
+            self.clusters.get(cluster as usize).into_iter().flat_map(|kept| kept.sources.values())
+        };
         let itself = sources().filter_map(|source| source.seen.get(&commit).copied()).min();
         let seen = itself.or_else(|| {
             let containing = sources().filter_map(|source| {
                 let (key, newest) = source.newest?;
-                self.graph.contains(newest?, commit).then_some(key.seconds)
+                self.graph.contains(newest?, commit).then_some(key.seconds())
             });
             containing.min()
         })?;

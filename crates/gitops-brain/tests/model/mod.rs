@@ -1,0 +1,925 @@
+//! The brain, written a second time: naively, from the design's text, over the whole list of facts.
+//!
+//! Nothing is incremental here and nothing is forgotten. Each question filters the facts, builds
+//! the incarnations and the revisions of each reconciler, closes ancestry over sets, and applies
+//! the rules in the order in which they are written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use gitops_brain::{
+    Change, CommitId, Environment, Fact, FactBody, HealthChecks, Observation, ObjectName, Outcome,
+    Policy, Query, Reason, Registration, Require, Revision, Selector, Severity, State, Status,
+    Terms, Verdict,
+};
+
+type Time = DateTime<Utc>;
+
+/// Timestamp, resourceVersion, rank.
+type Key = (Time, u64, Rank);
+
+/// What an observation proves, by the strength that breaks ties.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Rank {
+    Nothing,
+    Blocked,
+    Interrupted,
+    Applying,
+    Failed,
+    HealthChecked,
+    Succeeded,
+    Deleted,
+}
+
+/// What a reconciler worked on.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum At {
+    Commit(CommitId),
+    Other(String),
+}
+
+#[derive(Clone, Debug)]
+struct Seen<'a> {
+    at: Time,
+    key: Key,
+    rank: Rank,
+    on: Option<At>,
+    said: &'a Observation,
+}
+
+/// What the model says of a rollout, in the terms of a [`Status`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Answer {
+    registered: bool,
+    state: State,
+    outcome: Outcome,
+    settled: bool,
+    live: Option<bool>,
+    require: Require,
+    reason: Reason,
+    registered_at: Option<Time>,
+    deadline_at: Option<Time>,
+    first_settled: Option<(Outcome, Time)>,
+    labels: BTreeMap<String, String>,
+    reconcilers: Vec<Part>,
+}
+
+/// What the model says of one reconciler.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Part {
+    name: ObjectName,
+    state: State,
+    reason: Reason,
+    live: Option<bool>,
+    via: Option<CommitId>,
+    verdict: Verdict,
+    last_heard_at: Option<Time>,
+}
+
+impl From<&Status> for Answer {
+    fn from(status: &Status) -> Self {
+        Self {
+            registered: status.registered,
+            state: status.state,
+            outcome: status.outcome,
+            settled: status.settled,
+            live: status.live,
+            require: status.require,
+            reason: status.reason,
+            registered_at: status.registered_at,
+            deadline_at: status.deadline_at,
+            first_settled: status.first_settled.map(|first| (first.outcome, first.at)),
+            labels: status.labels.clone(),
+            reconcilers: status
+                .reconcilers
+                .iter()
+                .map(|part| Part {
+                    name: part.reconciler.clone(),
+                    state: part.state,
+                    reason: part.reason,
+                    live: part.live,
+                    via: part.via,
+                    verdict: part.health_checks.verdict,
+                    last_heard_at: part.last_heard_at,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// All facts, and the policy.
+pub(crate) struct Model<'a> {
+    policy: &'a Policy,
+    facts: &'a [Fact],
+    seen: BTreeMap<&'a ObjectName, Vec<Seen<'a>>>,
+    graph: Graph,
+}
+
+/// Why a state is what it is, and since when if it is a failure.
+struct Assessed {
+    part: Part,
+    /// Since when it has failed, and whether for a reason that usually mends itself.
+    failure: Option<(Time, bool)>,
+}
+
+/// What is expected, and when a set that is not given by names is complete.
+struct Expected {
+    names: BTreeSet<ObjectName>,
+    complete_at: Completeness,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Completeness {
+    Given,
+    At(Time),
+    Never,
+}
+
+impl<'a> Model<'a> {
+    pub(crate) fn new(policy: &'a Policy, facts: &'a [Fact]) -> Self {
+        let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut graph = Graph::default();
+        for fact in facts {
+            match &fact.body {
+                FactBody::Observed(said) => {
+                    let rank = rank(said);
+                    let key = (said.timestamp, said.resource_version, rank);
+                    let on = revision(said);
+                    seen.entry(&said.object).or_default().push(Seen {
+                        at: fact.at,
+                        key,
+                        rank,
+                        on,
+                        said,
+                    });
+                }
+                FactBody::Ancestry(ancestry) => {
+                    for known in &ancestry.parents {
+                        graph.complete.insert(known.commit);
+                        let edges = graph.parents.entry(known.commit).or_default();
+                        edges.extend(known.parents.iter().copied());
+                    }
+                    for known in &ancestry.contains {
+                        let edges = graph.contains.entry(known.commit).or_default();
+                        edges.extend(known.ancestors.iter().copied());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { policy, facts, seen, graph }
+    }
+
+    pub(crate) fn status(&self, query: &Query, now: Time) -> Answer {
+        let declared = self.policy.of(&query.environment);
+        let registrations = self.registrations(query);
+        let terms = registrations
+            .iter()
+            .max_by_key(|(at, registration)| (*at, json(&registration.terms)))
+            .map(|(_, registration)| &registration.terms);
+        let defaults = defaults(&declared);
+        let applied = terms.unwrap_or(&defaults);
+        let strictest = registrations.iter().map(|(_, registration)| registration.require).max();
+        let require = query.require.or(strictest).unwrap_or(declared.require);
+        let failure_grace = query.failure_grace.unwrap_or(applied.failure_grace);
+        let transient_grace = applied.transient_grace.max(failure_grace);
+        let deadline = terms.zip(registrations.iter().map(|(at, _)| *at).max());
+        let deadline = deadline.map(|(terms, at)| at + terms.timeout);
+
+        let expected = self.expected(query, &registrations, &declared, applied.learning);
+        let assessed: Vec<Assessed> = expected
+            .names
+            .iter()
+            .map(|name| self.assess(name, query, &expected.names, require))
+            .collect();
+
+        let state = if assessed.iter().any(|one| one.part.state == State::Failed) {
+            State::Failed
+        } else {
+            assessed.iter().map(|one| one.part.state).min().unwrap_or(State::Pending)
+        };
+        let reached = !assessed.is_empty() && assessed.iter().all(|one| reaches(one, require));
+        let learned = match expected.complete_at {
+            Completeness::Given => true,
+            Completeness::At(time) => time <= now,
+            Completeness::Never => false,
+        };
+        let failed = assessed.iter().any(|one| {
+            one.failure.is_some_and(|(since, transient)| {
+                since + (if transient { transient_grace } else { failure_grace }) <= now
+            })
+        });
+        let outcome = if reached && learned {
+            Outcome::Succeeded
+        } else if failed {
+            Outcome::Failed
+        } else if deadline.is_some_and(|deadline| deadline <= now) {
+            Outcome::TimedOut
+        } else {
+            Outcome::InProgress
+        };
+        let live = assessed.iter().map(|one| one.part.live).fold(Some(true), and);
+        let reason = match outcome {
+            Outcome::Succeeded => Reason::Succeeded,
+            Outcome::Failed => Reason::Failed,
+            Outcome::TimedOut => Reason::TimedOut,
+            Outcome::InProgress if assessed.is_empty() => Reason::NoReconciler,
+            Outcome::InProgress if reached => Reason::Learning,
+            Outcome::InProgress => assessed
+                .iter()
+                .filter(|one| !reaches(one, require))
+                .min_by_key(|one| (one.part.state != State::Failed, one.part.state))
+                .map_or(Reason::Waiting, |one| one.part.reason),
+        };
+        Answer {
+            registered: !registrations.is_empty(),
+            state,
+            outcome,
+            settled: outcome != Outcome::InProgress,
+            live: if assessed.is_empty() { None } else { live },
+            require,
+            reason,
+            registered_at: registrations.iter().map(|(at, _)| *at).min(),
+            deadline_at: deadline,
+            first_settled: self.first_settled(query),
+            labels: terms.map(|terms| terms.labels.clone()).unwrap_or_default(),
+            reconcilers: assessed.into_iter().map(|one| one.part).collect(),
+        }
+    }
+
+    fn registrations(&self, query: &Query) -> Vec<(Time, &'a Registration)> {
+        self.facts
+            .iter()
+            .filter_map(|fact| match &fact.body {
+                FactBody::Registered(registration)
+                    if registration.environment == query.environment
+                        && registration.commit == query.commit =>
+                {
+                    Some((fact.at, registration))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn first_settled(&self, query: &Query) -> Option<(Outcome, Time)> {
+        let mut settled: Vec<_> = self
+            .facts
+            .iter()
+            .filter_map(|fact| match &fact.body {
+                FactBody::Settled(settled)
+                    if settled.environment == query.environment
+                        && settled.commit == query.commit
+                        && settled.n == 0 =>
+                {
+                    Some((fact.at, settled.outcome))
+                }
+                _ => None,
+            })
+            .collect();
+        settled.sort_unstable();
+        settled.first().map(|(at, outcome)| (*outcome, *at))
+    }
+
+    // Section 6: what is expected.
+
+    fn expected(
+        &self,
+        query: &Query,
+        registrations: &[(Time, &Registration)],
+        declared: &Environment,
+        learning: Duration,
+    ) -> Expected {
+        let selectors: BTreeSet<&Selector> = if !query.reconcilers.is_empty() {
+            query.reconcilers.iter().collect()
+        } else if registrations.is_empty() {
+            declared.reconcilers.iter().collect()
+        } else {
+            registrations.iter().flat_map(|(_, registration)| &registration.expect).collect()
+        };
+        let own = query.environment.as_str();
+        let learned = selectors.is_empty();
+        let incomplete = learned || selectors.iter().any(|selector| selector.is_pattern());
+
+        let mut names: BTreeSet<ObjectName> =
+            selectors.iter().filter_map(|selector| selector.as_name()).collect();
+        for name in self.reconcilers() {
+            let selected = if learned {
+                name.cluster() == own && !self.is_unrelated(name, query.commit)
+            } else {
+                selectors.iter().any(|selector| selector.is_pattern() && selector.matches(name))
+            };
+            if selected && self.joins_by_itself(name) {
+                names.insert(name.clone());
+            }
+        }
+        if incomplete {
+            // What a parent creates is expected at once, and its children too.
+            loop {
+                let more: BTreeSet<ObjectName> = names
+                    .iter()
+                    .flat_map(|parent| self.made_by(parent))
+                    .filter(|child| !names.contains(child) && self.joins_by_itself(child))
+                    .filter(|child| !(learned && self.is_unrelated(child, query.commit)))
+                    .collect();
+                if more.is_empty() {
+                    break;
+                }
+                names.extend(more);
+            }
+        }
+        names.retain(|name| !self.is_removed(name));
+
+        let clusters: Vec<&str> = self
+            .seen
+            .keys()
+            .map(|name| name.cluster())
+            .filter(|cluster| match learned {
+                true => *cluster == own,
+                false => selectors
+                    .iter()
+                    .any(|selector| selector.is_pattern() && selector.matches_cluster(cluster)),
+            })
+            .collect();
+        let complete_at = match incomplete {
+            false => Completeness::Given,
+            true => clusters
+                .iter()
+                .filter_map(|cluster| self.first_heard(cluster))
+                .max()
+                .map_or(Completeness::Never, |heard| Completeness::At(heard + learning)),
+        };
+        Expected { names, complete_at }
+    }
+
+    fn reconcilers(&self) -> impl Iterator<Item = &'a ObjectName> {
+        self.seen
+            .keys()
+            .copied()
+            .filter(|name| matches!(name.kind(), "Kustomization" | "HelmRelease"))
+    }
+
+    /// Whether a reconciler belongs to sets that are not given by names.
+    fn joins_by_itself(&self, name: &ObjectName) -> bool {
+        let silent_release = name.kind() == "HelmRelease"
+            && !self.current(name).iter().any(|seen| matches!(seen.on, Some(At::Commit(_))));
+        !silent_release && !self.is_deleted(name)
+    }
+
+    fn is_unrelated(&self, name: &ObjectName, commit: CommitId) -> bool {
+        let revisions = self.revisions(name);
+        !revisions.is_empty()
+            && revisions.keys().all(|on| match on {
+                At::Commit(other) => self.graph.are_strangers(*other, commit),
+                At::Other(_) => false,
+            })
+    }
+
+    fn is_removed(&self, name: &ObjectName) -> bool {
+        let removed = self.facts.iter().filter_map(|fact| match &fact.body {
+            FactBody::Removed { reconciler } if reconciler == name => Some(fact.at),
+            _ => None,
+        });
+        removed.max().is_some_and(|at| self.last_heard(name).is_none_or(|heard| heard <= at))
+    }
+
+    fn is_deleted(&self, name: &ObjectName) -> bool {
+        if self.current(name).iter().any(|seen| seen.rank == Rank::Deleted) {
+            return true;
+        }
+        let lines = |wanted: &[Change]| {
+            self.lines_about(name)
+                .filter(|(_, change)| wanted.contains(change))
+                .map(|(seen, _)| seen.key.0)
+                .max()
+        };
+        let heard = self.all(name).iter().map(|seen| seen.key.0).max();
+        let made = lines(&[Change::Created, Change::Configured]);
+        lines(&[Change::Deleted]).is_some_and(|deleted| Some(deleted) > heard && Some(deleted) > made)
+    }
+
+    /// The lines of other reconcilers that name one.
+    fn lines_about<'b>(
+        &'b self,
+        name: &'b ObjectName,
+    ) -> impl Iterator<Item = (&'b Seen<'a>, Change)> {
+        self.seen
+            .iter()
+            .filter(move |(parent, _)| **parent != name)
+            .flat_map(|(parent, _)| self.all(parent))
+            .flat_map(move |seen| {
+                let lines = seen.said.changed_objects.iter();
+                lines.filter(|line| line.object == *name).map(move |line| (seen, line.change))
+            })
+    }
+
+    /// The Kustomizations that a parent created or configured.
+    fn made_by(&self, parent: &ObjectName) -> BTreeSet<ObjectName> {
+        self.current(parent)
+            .iter()
+            .flat_map(|seen| &seen.said.changed_objects)
+            .filter(|line| line.change != Change::Deleted)
+            .filter(|line| line.object.kind() == "Kustomization" && line.object != *parent)
+            .map(|line| line.object.clone())
+            .collect()
+    }
+
+    fn first_heard(&self, cluster: &str) -> Option<Time> {
+        let heard = self.seen.iter().filter(|(name, _)| name.cluster() == cluster);
+        heard.flat_map(|(_, seen)| seen).map(|seen| seen.at).min()
+    }
+
+    fn last_heard(&self, name: &ObjectName) -> Option<Time> {
+        self.all(name).iter().map(|seen| seen.at).max()
+    }
+
+    // Section 5: one reconciler.
+
+    fn all(&self, name: &ObjectName) -> &[Seen<'a>] {
+        self.seen.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was seen of the current incarnation: that of the greatest order key.
+    fn current(&self, name: &ObjectName) -> Vec<&Seen<'a>> {
+        let all = self.all(name);
+        let newest = all.iter().max_by_key(|seen| (seen.key, &*seen.said.uid));
+        let uid = newest.map(|seen| &*seen.said.uid);
+        all.iter().filter(|seen| Some(&*seen.said.uid) == uid).collect()
+    }
+
+    fn revisions(&self, name: &ObjectName) -> BTreeMap<At, Vec<&Seen<'a>>> {
+        let mut revisions: BTreeMap<At, Vec<&Seen<'a>>> = BTreeMap::new();
+        for seen in self.current(name) {
+            if let Some(on) = seen.on.clone()
+                && seen.rank != Rank::Nothing
+            {
+                revisions.entry(on).or_default().push(seen);
+            }
+        }
+        revisions
+    }
+
+    /// The newest evidence about health checks, at or before `asked` if that is given.
+    fn evidence(&self, name: &ObjectName, asked: Option<Key>) -> Verdict {
+        let mut evidence: Vec<(Key, Verdict)> = Vec::new();
+        for seen in self.revisions(name).values() {
+            let keys = |rank: Rank, reason: Option<&str>| -> Vec<Key> {
+                let mut keys: Vec<_> = seen
+                    .iter()
+                    .filter(|seen| seen.rank == rank)
+                    .filter(|seen| reason.is_none_or(|reason| seen.said.reason == reason))
+                    .map(|seen| seen.key)
+                    .collect();
+                keys.sort_unstable();
+                keys
+            };
+            let checked = keys(Rank::HealthChecked, None);
+            let red = keys(Rank::Failed, Some("HealthCheckFailed"));
+            for key in checked.first().into_iter().chain(checked.last()) {
+                evidence.push((*key, Verdict::Checks));
+            }
+            for key in red.first().into_iter().chain(red.last()) {
+                evidence.push((*key, Verdict::DoesNotCheck));
+            }
+            // What lies between the first and the last red check is not kept.
+            if let (Some(first), Some(last), Some(asked)) = (red.first(), red.last(), asked)
+                && *first <= asked
+                && asked <= *last
+            {
+                evidence.push((asked, Verdict::DoesNotCheck));
+            }
+            let changed = seen
+                .iter()
+                .filter(|seen| seen.rank == Rank::Applying && seen.said.created_or_configured)
+                .map(|seen| seen.key)
+                .min();
+            let succeeded = keys(Rank::Succeeded, None);
+            let stopped = !keys(Rank::Failed, Some("PruneFailed")).is_empty()
+                || !keys(Rank::Failed, Some("Progressing")).is_empty();
+            if let (Some(changed), Some(succeeded)) = (changed, succeeded.first())
+                && changed < *succeeded
+                && checked.is_empty()
+                && !stopped
+            {
+                evidence.push((*succeeded, Verdict::DoesNotCheck));
+            }
+        }
+        evidence
+            .into_iter()
+            .filter(|(key, _)| asked.is_none_or(|asked| *key <= asked))
+            .max_by_key(|(key, verdict)| (*key, *verdict == Verdict::DoesNotCheck))
+            .map_or(Verdict::Unknown, |(_, verdict)| verdict)
+    }
+
+    fn verdict(&self, name: &ObjectName, query: &Query, asked: Option<Key>) -> Verdict {
+        match self.policy.health_checks(Some(&query.environment), name) {
+            HealthChecks::Enabled => Verdict::Checks,
+            HealthChecks::Disabled => Verdict::DoesNotCheck,
+            HealthChecks::Inferred if name.kind() == "HelmRelease" => Verdict::Checks,
+            HealthChecks::Inferred => self.evidence(name, asked),
+        }
+    }
+
+    /// The state at one revision, of the proofs that count.
+    fn state_at(
+        &self,
+        name: &ObjectName,
+        query: &Query,
+        seen: &[&Seen<'_>],
+        counts: &dyn Fn(Key) -> bool,
+    ) -> State {
+        let newest = |rank| newest(seen, &[rank]).filter(|key| counts(*key));
+        let failed = newest(Rank::Failed);
+        let applying = newest(Rank::Applying);
+        let checked = newest(Rank::HealthChecked);
+        let succeeded = newest(Rank::Succeeded);
+        let proved = succeeded
+            .filter(|key| self.verdict(name, query, Some(*key)) == Verdict::Checks)
+            .max(checked);
+        let progress = applying.max(checked).max(succeeded);
+        if failed > progress {
+            State::Failed
+        } else if proved > failed {
+            State::Healthy
+        } else if progress > failed {
+            State::Applied
+        } else {
+            State::Pending
+        }
+    }
+
+    // Section 6: one reconciler of a rollout.
+
+    fn assess(
+        &self,
+        name: &ObjectName,
+        query: &Query,
+        expected: &BTreeSet<ObjectName>,
+        require: Require,
+    ) -> Assessed {
+        let commit = query.commit;
+        let current = self.current(name);
+        let revisions = self.revisions(name);
+        let mut part = Part {
+            name: name.clone(),
+            state: State::Pending,
+            reason: Reason::Waiting,
+            live: None,
+            via: None,
+            verdict: self.verdict(name, query, None),
+            last_heard_at: self.last_heard(name),
+        };
+        let head = revisions
+            .iter()
+            .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
+            .max();
+        part.live = head.and_then(|(_, on)| self.contains(on, commit));
+        if self.is_deleted(name) {
+            part.reason = Reason::Deleted;
+            part.live = Some(false);
+            return Assessed { part, failure: None };
+        }
+        if current.is_empty() {
+            part.reason = Reason::NeverHeard;
+            return Assessed { part, failure: None };
+        }
+
+        let carriers: BTreeMap<&At, &Vec<&Seen<'a>>> = revisions
+            .iter()
+            .filter(|(on, _)| self.contains(on, commit) == Some(true))
+            .collect();
+        let last_elsewhere = revisions
+            .iter()
+            .filter(|(on, _)| !carriers.contains_key(on))
+            .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
+            .max();
+        let spec = |on: &At, key: Key| self.has_new_spec(name, expected, on, key);
+        let counts = |on: &At, key: Key| {
+            last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last) && spec(on, key)
+        };
+        let any_counts = carriers
+            .iter()
+            .any(|(on, seen)| PROOFS.iter().any(|rank| {
+                newest(seen, &[*rank]).is_some_and(|key| counts(on, key))
+            }));
+        let own = At::Commit(commit);
+        let nothing = Vec::new();
+        let own_seen = revisions.get(&own).unwrap_or(&nothing);
+
+        let decided: Option<(State, &At)> = if any_counts {
+            let states: Vec<(State, Key, &At)> = carriers
+                .iter()
+                .map(|(on, seen)| {
+                    let state = self.state_at(name, query, seen, &|key| counts(on, key));
+                    let key = newest(seen, PROOFS).unwrap_or(seen[0].key);
+                    (state, key, *on)
+                })
+                .collect();
+            let healthy = states
+                .iter()
+                .filter(|(state, ..)| *state == State::Healthy)
+                .min_by_key(|(_, key, on)| (**on != own, *key, *on));
+            let newest = states
+                .iter()
+                .filter(|(state, ..)| matches!(state, State::Applied | State::Failed))
+                .max_by_key(|(_, key, on)| (*key, *on));
+            healthy.or(newest).map(|(state, _, on)| (*state, *on))
+        } else if self.state_at(name, query, own_seen, &|key| spec(&own, key)) == State::Failed {
+            Some((State::Failed, &own))
+        } else {
+            None
+        };
+
+        let mut failure = None;
+        if let Some((state, on)) = decided {
+            part.state = state;
+            part.via = match on {
+                At::Commit(via) if *via != commit => Some(*via),
+                _ => None,
+            };
+            let seen = &revisions[on];
+            part.reason = match state {
+                State::Pending => Reason::Waiting,
+                State::Failed => Reason::Failed,
+                State::Healthy => Reason::Succeeded,
+                State::Applied if require == Require::Applied => Reason::Succeeded,
+                State::Applied => self.reason_for_applied(name, query, seen, &|key| counts(on, key)),
+            };
+            if state == State::Failed {
+                let failures = || seen.iter().filter(|seen| seen.rank == Rank::Failed);
+                let first = failures().map(|seen| seen.key.0).min();
+                let progress = newest(seen, PROGRESS).map(|key| key.0);
+                let last = failures().max_by_key(|seen| seen.key);
+                failure = first.max(progress).zip(last).map(|(since, last)| {
+                    let reason = &*last.said.reason;
+                    (since, matches!(
+                        reason,
+                        "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
+                    ))
+                });
+            }
+        } else {
+            part.reason = self.reason_for_pending(name, commit, &carriers, last_elsewhere, own_seen, any_counts);
+        }
+        Assessed { part, failure }
+    }
+
+    /// A child's proofs count from when its parent has applied the child's own change.
+    fn has_new_spec(
+        &self,
+        child: &ObjectName,
+        expected: &BTreeSet<ObjectName>,
+        on: &At,
+        key: Key,
+    ) -> bool {
+        expected.iter().filter(|parent| *parent != child).all(|parent| {
+            let changed = self
+                .current(parent)
+                .into_iter()
+                .filter(|seen| seen.rank == Rank::Applying && seen.on.as_ref() == Some(on))
+                .filter(|seen| {
+                    seen.said
+                        .changed_objects
+                        .iter()
+                        .any(|line| line.object == *child && line.change != Change::Deleted)
+                })
+                .map(|seen| seen.key)
+                .max();
+            changed.is_none_or(|changed| key > changed && (key.1 == 0 || key.1 > changed.1))
+        })
+    }
+
+    fn contains(&self, on: &At, commit: CommitId) -> Option<bool> {
+        match on {
+            At::Commit(other) => self.graph.relation(*other, commit),
+            At::Other(_) => None,
+        }
+    }
+
+    fn reason_for_applied(
+        &self,
+        name: &ObjectName,
+        query: &Query,
+        seen: &[&Seen<'_>],
+        counts: &dyn Fn(Key) -> bool,
+    ) -> Reason {
+        let succeeded = newest(seen, &[Rank::Succeeded]).filter(|key| counts(*key));
+        let failed = newest(seen, &[Rank::Failed]).filter(|key| counts(*key));
+        let applying = newest(seen, &[Rank::Applying]).filter(|key| counts(*key));
+        if succeeded > failed && succeeded > applying {
+            match self.verdict(name, query, succeeded) {
+                Verdict::DoesNotCheck => Reason::NotChecked,
+                _ => Reason::HealthUnproved,
+            }
+        } else if self.verdict(name, query, None) == Verdict::Checks {
+            Reason::CheckingHealth
+        } else {
+            Reason::Applying
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of it is looked at once, here")]
+    fn reason_for_pending(
+        &self,
+        name: &ObjectName,
+        commit: CommitId,
+        carriers: &BTreeMap<&At, &Vec<&Seen<'a>>>,
+        last_elsewhere: Option<(Key, &At)>,
+        own: &[&Seen<'_>],
+        any_counts: bool,
+    ) -> Reason {
+        let carried = carriers.values().filter_map(|seen| newest(seen, TAKEN_UP)).max();
+        if !any_counts && let Some((last, on)) = last_elsewhere && Some(last) > carried {
+            match self.contains(on, commit) {
+                None | Some(true) => return Reason::AncestryUnknown,
+                Some(false) if carried.is_some() => return Reason::RolledBack,
+                Some(false) => {
+                    let leads_to_it = matches!(on, At::Commit(other)
+                        if self.graph.relation(commit, *other) == Some(true));
+                    if !leads_to_it {
+                        return Reason::Diverged;
+                    }
+                }
+            }
+        }
+        match own.iter().map(|seen| seen.key).max() {
+            Some((_, _, Rank::Interrupted)) => return Reason::Interrupted,
+            Some((_, _, Rank::Blocked)) => return Reason::Blocked,
+            _ => {}
+        }
+        if self.is_in_trouble(name) {
+            Reason::Blocked
+        } else if self.source_is_in_trouble(name.cluster()) {
+            Reason::SourceTrouble
+        } else {
+            Reason::Waiting
+        }
+    }
+
+    /// An error without a revision is trouble until a later proof.
+    fn is_in_trouble(&self, name: &ObjectName) -> bool {
+        let newest = self
+            .current(name)
+            .into_iter()
+            .filter(|seen| seen.rank != Rank::Nothing)
+            .max_by_key(|seen| (seen.key, seen.on.is_none()));
+        newest.is_some_and(|seen| seen.rank == Rank::Failed && seen.on.is_none())
+    }
+
+    fn source_is_in_trouble(&self, cluster: &str) -> bool {
+        self.seen
+            .iter()
+            .filter(|(name, _)| name.cluster() == cluster)
+            .filter(|(name, _)| {
+                matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket")
+            })
+            .any(|(_, seen)| {
+                let newest = seen.iter().max_by_key(|seen| (seen.key, seen.said.severity));
+                newest.is_some_and(|seen| seen.said.severity == Severity::Error)
+            })
+    }
+}
+
+const TAKEN_UP: &[Rank] =
+    &[Rank::Interrupted, Rank::Applying, Rank::Failed, Rank::HealthChecked, Rank::Succeeded];
+const PROOFS: &[Rank] = &[Rank::Applying, Rank::Failed, Rank::HealthChecked, Rank::Succeeded];
+const PROGRESS: &[Rank] = &[Rank::Applying, Rank::HealthChecked, Rank::Succeeded];
+
+fn newest(seen: &[&Seen<'_>], ranks: &[Rank]) -> Option<Key> {
+    seen.iter().filter(|seen| ranks.contains(&seen.rank)).map(|seen| seen.key).max()
+}
+
+fn reaches(one: &Assessed, require: Require) -> bool {
+    match require {
+        Require::Applied => matches!(one.part.state, State::Applied | State::Healthy),
+        Require::Healthy => one.part.state == State::Healthy,
+    }
+}
+
+fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}
+
+fn json(terms: &Terms) -> String {
+    serde_json::to_string(terms).unwrap()
+}
+
+fn defaults(declared: &Environment) -> Terms {
+    let nowhere = "x".parse().unwrap();
+    let nothing = "0".repeat(40).parse().unwrap();
+    Registration::new(nowhere, nothing, declared).terms
+}
+
+/// Section 4: the table.
+fn rank(said: &Observation) -> Rank {
+    let reason = &*said.reason;
+    match (said.object.kind(), said.severity) {
+        ("Kustomization", Severity::Info) if said.only_deletions && reason != "Progressing" => {
+            Rank::Deleted
+        }
+        ("Kustomization", Severity::Info) => match reason {
+            "DependencyNotReady" => Rank::Blocked,
+            "Progressing" if said.health_check_passed => Rank::HealthChecked,
+            "Progressing" => Rank::Applying,
+            "ReconciliationSucceeded" if said.commit_status => Rank::Succeeded,
+            "HealthCheckCanceled" => Rank::Interrupted,
+            _ => Rank::Nothing,
+        },
+        ("HelmRelease", Severity::Info) => match reason {
+            "DependencyNotReady" => Rank::Blocked,
+            "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Rank::Succeeded,
+            "RollbackSucceeded" | "UninstallSucceeded" => Rank::Failed,
+            "HealthCheckCanceled" => Rank::Interrupted,
+            _ => Rank::Nothing,
+        },
+        ("HelmRelease", Severity::Error)
+            if ["DriftDetected", "InventoryBuildFailed", "NamespaceCheckSkipped"]
+                .contains(&reason) =>
+        {
+            Rank::Nothing
+        }
+        ("Kustomization" | "HelmRelease", Severity::Error) => {
+            if said.canceled { Rank::Interrupted } else { Rank::Failed }
+        }
+        _ => Rank::Nothing,
+    }
+}
+
+/// What the reconciler worked on: a commit if the event names one, else the revision's text.
+fn revision(said: &Observation) -> Option<At> {
+    let commit = |text: &Option<Box<str>>| Revision::parse(text.as_deref()?).ok()?.commit();
+    let none_of_its_own =
+        ["AccessDenied", "InvalidCELExpression", "FeatureGateDisabled"].contains(&&*said.reason);
+    if said.object.kind() == "HelmRelease" {
+        let annotated = said.commit_annotation.as_deref().and_then(|text| text.parse().ok());
+        if let Some(commit) = annotated {
+            return Some(At::Commit(commit));
+        }
+    }
+    if none_of_its_own {
+        return None;
+    }
+    let named = commit(&said.revision).or_else(|| commit(&said.origin_revision));
+    match named {
+        Some(commit) if said.object.kind() != "HelmRelease" => Some(At::Commit(commit)),
+        _ => said.revision.as_deref().map(|text| At::Other(text.to_owned())),
+    }
+}
+
+/// Who descends from whom, as far as it was told.
+#[derive(Default)]
+struct Graph {
+    parents: BTreeMap<CommitId, BTreeSet<CommitId>>,
+    contains: BTreeMap<CommitId, BTreeSet<CommitId>>,
+    complete: BTreeSet<CommitId>,
+}
+
+impl Graph {
+    /// The commit and all that it is known to contain.
+    fn closure(&self, commit: CommitId) -> BTreeSet<CommitId> {
+        let mut closure = BTreeSet::new();
+        let mut next = vec![commit];
+        while let Some(commit) = next.pop() {
+            if closure.insert(commit) {
+                next.extend(self.parents.get(&commit).into_iter().flatten());
+                next.extend(self.contains.get(&commit).into_iter().flatten());
+            }
+        }
+        closure
+    }
+
+    /// Whether `later` contains `commit`: yes, no, or not known.
+    fn relation(&self, later: CommitId, commit: CommitId) -> Option<bool> {
+        if self.closure(later).contains(&commit) {
+            return Some(true);
+        }
+        // Every path back must end in an ancestor of the commit, or in a root.
+        let ancestors = self.closure(commit);
+        let mut looked_at = BTreeSet::new();
+        let mut next = vec![later];
+        while let Some(one) = next.pop() {
+            if ancestors.contains(&one) || !looked_at.insert(one) {
+                continue;
+            }
+            if !self.complete.contains(&one) {
+                return None;
+            }
+            next.extend(self.parents.get(&one).into_iter().flatten());
+        }
+        Some(false)
+    }
+
+    /// Whether two commits are known to have no history in common.
+    fn are_strangers(&self, a: CommitId, b: CommitId) -> bool {
+        let (of_a, of_b) = (self.closure(a), self.closure(b));
+        of_a.is_disjoint(&of_b)
+            && of_a.iter().chain(&of_b).all(|commit| self.complete.contains(commit))
+    }
+}

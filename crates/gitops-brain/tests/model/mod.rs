@@ -11,7 +11,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use gitops_brain::{
-    Change, CommitId, Environment, Fact, FactBody, HealthChecks, Observation, ObjectName, Outcome,
+    Change, CommitId, Environment, Fact, FactBody, HealthChecks, ObjectName, Observation, Outcome,
     Policy, Query, Reason, Registration, Require, Revision, Selector, Severity, State, Status,
     Terms, Verdict,
 };
@@ -272,16 +272,15 @@ impl<'a> Model<'a> {
             .filter_map(|fact| match &fact.body {
                 FactBody::Settled(settled)
                     if settled.environment == query.environment
-                        && settled.commit == query.commit
-                        && settled.n == 0 =>
+                        && settled.commit == query.commit =>
                 {
-                    Some((fact.at, settled.outcome))
+                    Some((settled.n, fact.at, settled.outcome))
                 }
                 _ => None,
             })
             .collect();
         settled.sort_unstable();
-        settled.first().map(|(at, outcome)| (*outcome, *at))
+        settled.first().map(|(_, at, outcome)| (*outcome, *at))
     }
 
     // Section 6: what is expected.
@@ -398,7 +397,8 @@ impl<'a> Model<'a> {
         };
         let heard = self.all(name).iter().map(|seen| seen.key.0).max();
         let made = lines(&[Change::Created, Change::Configured]);
-        lines(&[Change::Deleted]).is_some_and(|deleted| Some(deleted) > heard && Some(deleted) > made)
+        lines(&[Change::Deleted])
+            .is_some_and(|deleted| Some(deleted) > heard && Some(deleted) > made)
     }
 
     /// The lines of other reconcilers that name one.
@@ -572,10 +572,8 @@ impl<'a> Model<'a> {
             verdict: self.verdict(name, query, None),
             last_heard_at: self.last_heard(name),
         };
-        let head = revisions
-            .iter()
-            .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
-            .max();
+        let head =
+            revisions.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on))).max();
         part.live = head.and_then(|(_, on)| self.contains(on, commit));
         if self.is_deleted(name) {
             part.reason = Reason::Deleted;
@@ -587,10 +585,8 @@ impl<'a> Model<'a> {
             return Assessed { part, failure: None };
         }
 
-        let carriers: BTreeMap<&At, &Vec<&Seen<'a>>> = revisions
-            .iter()
-            .filter(|(on, _)| self.contains(on, commit) == Some(true))
-            .collect();
+        let carriers: BTreeMap<&At, &Vec<&Seen<'a>>> =
+            revisions.iter().filter(|(on, _)| self.contains(on, commit) == Some(true)).collect();
         let last_elsewhere = revisions
             .iter()
             .filter(|(on, _)| !carriers.contains_key(on))
@@ -600,11 +596,9 @@ impl<'a> Model<'a> {
         let counts = |on: &At, key: Key| {
             last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last) && spec(on, key)
         };
-        let any_counts = carriers
-            .iter()
-            .any(|(on, seen)| PROOFS.iter().any(|rank| {
-                newest(seen, &[*rank]).is_some_and(|key| counts(on, key))
-            }));
+        let any_counts = carriers.iter().any(|(on, seen)| {
+            PROOFS.iter().any(|rank| newest(seen, &[*rank]).is_some_and(|key| counts(on, key)))
+        });
         let own = At::Commit(commit);
         let nothing = Vec::new();
         let own_seen = revisions.get(&own).unwrap_or(&nothing);
@@ -646,7 +640,9 @@ impl<'a> Model<'a> {
                 State::Failed => Reason::Failed,
                 State::Healthy => Reason::Succeeded,
                 State::Applied if require == Require::Applied => Reason::Succeeded,
-                State::Applied => self.reason_for_applied(name, query, seen, &|key| counts(on, key)),
+                State::Applied => {
+                    self.reason_for_applied(name, query, seen, &|key| counts(on, key))
+                }
             };
             if state == State::Failed {
                 let failures = || seen.iter().filter(|seen| seen.rank == Rank::Failed);
@@ -655,14 +651,24 @@ impl<'a> Model<'a> {
                 let last = failures().max_by_key(|seen| seen.key);
                 failure = first.max(progress).zip(last).map(|(since, last)| {
                     let reason = &*last.said.reason;
-                    (since, matches!(
-                        reason,
-                        "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
-                    ))
+                    (
+                        since,
+                        matches!(
+                            reason,
+                            "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
+                        ),
+                    )
                 });
             }
         } else {
-            part.reason = self.reason_for_pending(name, commit, &carriers, last_elsewhere, own_seen, any_counts);
+            part.reason = self.reason_for_pending(
+                name,
+                commit,
+                &carriers,
+                last_elsewhere,
+                own_seen,
+                any_counts,
+            );
         }
         Assessed { part, failure }
     }
@@ -732,7 +738,10 @@ impl<'a> Model<'a> {
         any_counts: bool,
     ) -> Reason {
         let carried = carriers.values().filter_map(|seen| newest(seen, TAKEN_UP)).max();
-        if !any_counts && let Some((last, on)) = last_elsewhere && Some(last) > carried {
+        if !any_counts
+            && let Some((last, on)) = last_elsewhere
+            && Some(last) > carried
+        {
             match self.contains(on, commit) {
                 None | Some(true) => return Reason::AncestryUnknown,
                 Some(false) if carried.is_some() => return Reason::RolledBack,
@@ -773,9 +782,7 @@ impl<'a> Model<'a> {
         self.seen
             .iter()
             .filter(|(name, _)| name.cluster() == cluster)
-            .filter(|(name, _)| {
-                matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket")
-            })
+            .filter(|(name, _)| matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket"))
             .any(|(_, seen)| {
                 let newest = seen.iter().max_by_key(|seen| (seen.key, seen.said.severity));
                 newest.is_some_and(|seen| seen.said.severity == Severity::Error)
@@ -846,7 +853,11 @@ fn rank(said: &Observation) -> Rank {
             Rank::Nothing
         }
         ("Kustomization" | "HelmRelease", Severity::Error) => {
-            if said.canceled { Rank::Interrupted } else { Rank::Failed }
+            if said.canceled {
+                Rank::Interrupted
+            } else {
+                Rank::Failed
+            }
         }
         _ => Rank::Nothing,
     }

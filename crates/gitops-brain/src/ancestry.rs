@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::commit::{CommitId, CommitObject, CommitObjectError};
+use crate::{
+    commit::{CommitId, CommitObject, CommitObjectError},
+    hashing,
+};
 
 /// What was said of the descent of commits. A union: what is said again, or in another order, makes
 /// the same graph.
@@ -95,9 +98,9 @@ impl CommitIndex {
 /// Each has a *level* above those of all that it is known to descend from. A search for `C` from one
 /// of its descendants never has to look at or below the level of `C`, so it costs what lies between
 /// the two and not what lies beneath.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct CommitGraph {
-    index: HashMap<CommitId, CommitIndex>,
+    index: hashing::HashMap<CommitId, CommitIndex>,
     nodes: Vec<Node>,
     /// Claims can contradict each other. Levels mean nothing then, and searches do without.
     cyclic: bool,
@@ -151,6 +154,10 @@ impl Links {
 }
 
 impl CommitGraph {
+    pub(crate) fn new() -> Self {
+        Self { index: hashing::map(), nodes: Vec::new(), cyclic: false }
+    }
+
     pub(crate) fn find(&self, id: &CommitId) -> Option<CommitIndex> {
         self.index.get(id).copied()
     }
@@ -243,6 +250,9 @@ impl CommitGraph {
 
     /// Puts a commit on a higher level, and its descendants above it.
     fn raise(&mut self, commit: CommitIndex, level: i64, parent: CommitIndex) {
+        if self.cyclic {
+            return;
+        }
         let mut queue = VecDeque::from([(commit, level)]);
         while let Some((commit, level)) = queue.pop_front() {
             if commit == parent {
@@ -311,7 +321,7 @@ impl CommitGraph {
             return false;
         }
         if self.cyclic {
-            self.lacks_slowly(commit, other)
+            self.leads_to(commit, &self.reach(other))
         } else {
             self.lacks_by_level(commit, other)
         }
@@ -358,8 +368,14 @@ impl CommitGraph {
         true
     }
 
-    fn lacks_slowly(&self, commit: CommitIndex, other: CommitIndex) -> bool {
-        let theirs = self.reach(other);
+    /// The same for a commit that nothing was ever said of: it is no ancestor of any that is known.
+    pub(crate) fn lacks_unheard(&self, commit: CommitIndex) -> bool {
+        self.leads_to(commit, &HashSet::new())
+    }
+
+    /// Whether every path back from a commit is known until it ends in one of some others or in a
+    /// root.
+    fn leads_to(&self, commit: CommitIndex, theirs: &HashSet<CommitIndex>) -> bool {
         let mut seen = HashSet::from([commit]);
         let mut stack = vec![commit];
         while let Some(commit) = stack.pop() {
@@ -398,17 +414,17 @@ impl CommitGraph {
         })
     }
 
-    /// Whether two commits are known to have no history in common: both are known back to their
-    /// roots, and never meet. They are of different repositories.
-    pub(crate) fn unrelated(&self, one: CommitIndex, other: CommitIndex) -> bool {
-        let Some(ours) = self.whole_history(one) else { return false };
-        let Some(theirs) = self.whole_history(other) else { return false };
+    /// Whether some commits are known to have no history in common with another: all are known back
+    /// to their roots, and never meet. They are of different repositories.
+    pub(crate) fn unrelated(&self, ones: Vec<CommitIndex>, other: CommitIndex) -> bool {
+        let Some(ours) = self.whole_history(ones) else { return false };
+        let Some(theirs) = self.whole_history(vec![other]) else { return false };
         ours.is_disjoint(&theirs)
     }
 
-    fn whole_history(&self, commit: CommitIndex) -> Option<HashSet<CommitIndex>> {
-        let mut seen = HashSet::from([commit]);
-        let mut stack = vec![commit];
+    fn whole_history(&self, commits: Vec<CommitIndex>) -> Option<HashSet<CommitIndex>> {
+        let mut seen: HashSet<_> = commits.iter().copied().collect();
+        let mut stack = commits;
         while let Some(commit) = stack.pop() {
             if !self.nodes.get(commit.get())?.parents_known {
                 return None;
@@ -492,5 +508,144 @@ impl CommitGraph {
             groups.push((all, any));
         }
         groups.into_iter().flat_map(|(all, _)| all).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(number: usize) -> CommitId {
+        format!("{number:040x}").parse().unwrap()
+    }
+
+    /// A graph of claims, each a commit and its parents, in the order in which they come.
+    fn graph(claims: &[(usize, Vec<usize>)]) -> CommitGraph {
+        let mut graph = CommitGraph::new();
+        for (commit, parents) in claims {
+            let parents = parents.iter().map(|parent| id(*parent)).collect();
+            graph.extend(&Ancestry::claimed(vec![Parents { commit: id(*commit), parents }]));
+        }
+        graph
+    }
+
+    /// All that a commit descends from, by the claims, and whether every path back ends in a root or
+    /// in one of `ends`.
+    fn walk(
+        claims: &[(usize, Vec<usize>)],
+        from: usize,
+        ends: &HashSet<usize>,
+    ) -> (HashSet<usize>, bool) {
+        let (mut seen, mut stack, mut complete) = (HashSet::from([from]), vec![from], true);
+        while let Some(commit) = stack.pop() {
+            if ends.contains(&commit) {
+                continue;
+            }
+            let known: Vec<_> = claims.iter().filter(|(claimed, _)| *claimed == commit).collect();
+            complete &= !known.is_empty();
+            for parent in known.into_iter().flat_map(|(_, parents)| parents) {
+                if seen.insert(*parent) {
+                    stack.push(*parent);
+                }
+            }
+        }
+        (seen, complete)
+    }
+
+    fn agrees(claims: &[(usize, Vec<usize>)], commits: usize) {
+        let graph = graph(claims);
+        let none = HashSet::new();
+        for one in 0..commits {
+            for other in 0..commits {
+                let (Some(a), Some(b)) = (graph.find(&id(one)), graph.find(&id(other))) else {
+                    continue;
+                };
+                let contains = walk(claims, one, &none).0.contains(&other);
+                assert_eq!(graph.contains(a, b), contains, "{one} contains {other}: {claims:?}");
+                let (theirs, whole) = walk(claims, other, &none);
+                let lacks = !contains && walk(claims, one, &theirs).1;
+                assert_eq!(graph.lacks(a, b), lacks, "{one} lacks {other}: {claims:?}");
+                let (ours, complete) = walk(claims, one, &none);
+                let unrelated = complete && whole && ours.is_disjoint(&theirs);
+                assert_eq!(graph.unrelated(vec![a], b), unrelated, "{one} and {other}: {claims:?}");
+                let descendants: HashSet<_> = graph.descendants(b).collect();
+                assert_eq!(descendants.contains(&a), contains);
+            }
+        }
+    }
+
+    proptest! {
+        /// A history with merges, of which a part is known, in any order.
+        #[test]
+        fn histories(
+            parents in prop::collection::vec(prop::collection::vec(1_usize..4, 0..3), 1..14),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let claim = |commit: usize| {
+                let back = parents.get(commit).into_iter().flatten();
+                (commit, back.filter_map(|back| commit.checked_sub(*back)).collect())
+            };
+            let claims: Vec<_> = order.iter().map(|index| claim(index.index(parents.len()))).collect();
+            agrees(&claims, parents.len());
+        }
+
+        /// Claims of whatever kind, which may contradict each other.
+        #[test]
+        fn claims(claims in prop::collection::vec((0_usize..6, prop::collection::vec(0_usize..6, 0..3)), 0..10)) {
+            // A commit is no parent of its own, whoever says so.
+            let sane: Vec<_> = claims
+                .into_iter()
+                .map(|(commit, parents)| {
+                    let parents = parents.into_iter().filter(|parent| *parent != commit).collect();
+                    (commit, parents)
+                })
+                .collect();
+            agrees(&sane, 6);
+        }
+    }
+
+    #[test]
+    fn what_lies_beneath_costs_nothing() {
+        let line: Vec<_> =
+            (0..2_000).map(|n: usize| (n, n.checked_sub(1).into_iter().collect())).collect();
+        for claims in [line.clone(), line.iter().rev().cloned().collect::<Vec<_>>()] {
+            let graph = graph(&claims);
+            let levels: Vec<_> =
+                (0..2_000).map(|n| graph.level(graph.find(&id(n)).unwrap())).collect();
+            assert!(levels.windows(2).all(|pair| pair[1] == pair[0] + 1), "one level per commit");
+        }
+    }
+
+    #[test]
+    fn known_ancestors_prove_nothing_about_others() {
+        let mut graph = graph(&[(1, vec![0]), (0, vec![])]);
+        let contains = Contains { commit: id(3), ancestors: vec![id(1)] };
+        graph.extend(&Ancestry { parents: Vec::new(), contains: vec![contains] });
+        let at = |n| graph.find(&id(n)).unwrap();
+        assert!(graph.contains(at(3), at(0)));
+        assert!(graph.lacks(at(1), at(3)));
+        let mut graph = graph.clone();
+        let other = graph.intern(id(7));
+        assert!(!graph.contains(at(3), other) && !graph.lacks(at(3), other));
+    }
+
+    #[test]
+    fn what_is_needed_is_kept() {
+        // 0 — 1 — 2 — 3 — 5
+        //          \— 4
+        let claims =
+            [(0, vec![]), (1, vec![0]), (2, vec![1]), (3, vec![2]), (4, vec![2]), (5, vec![3])];
+        let graph = graph(&claims);
+        let at = |n| graph.find(&id(n)).unwrap();
+        let kept = |anchors: &[usize]| -> Vec<CommitId> {
+            let anchors: Vec<_> = anchors.iter().map(|n| at(*n)).collect();
+            graph.between(&anchors).parents.into_iter().map(|parents| parents.commit).collect()
+        };
+        assert_eq!(kept(&[3, 5]), [id(3), id(5)]);
+        assert_eq!(kept(&[4, 5]), [id(3), id(4), id(5)]);
+        assert_eq!(kept(&[1]), [id(1)]);
+        assert!(kept(&[]).is_empty());
     }
 }

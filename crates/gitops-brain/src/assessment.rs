@@ -70,12 +70,7 @@ impl<'a> Assessor<'a, '_> {
             head: None,
             live: None,
             policy,
-            verdict: match policy {
-                HealthChecks::Enabled => Verdict::Checks,
-                HealthChecks::Disabled => Verdict::DoesNotCheck,
-                HealthChecks::Inferred if reconciler.role == Role::HelmRelease => Verdict::Checks,
-                HealthChecks::Inferred => Verdict::Unknown,
-            },
+            verdict: declared(Some(reconciler.role), policy),
             failing: None,
             healthy_at: None,
             trouble: None,
@@ -95,10 +90,10 @@ impl<'a> Assessor<'a, '_> {
     /// Whether what was taken up last contains the commit.
     fn is_live(&self, head: Option<(&Record, OrderKey)>) -> Option<bool> {
         let (record, _) = head?;
-        let (head, commit) = (record.revision.commit()?, self.commit?);
-        if self.world.graph.contains(head, commit) {
+        let head = record.revision.commit()?;
+        if self.carries(record) {
             Some(true)
-        } else if self.world.graph.lacks(head, commit) {
+        } else if self.lacks(head) {
             Some(false)
         } else {
             None
@@ -177,6 +172,15 @@ impl<'a> Assessor<'a, '_> {
         self.world.graph.contains(revision, commit)
     }
 
+    /// Whether a revision is known not to contain the commit.
+    fn lacks(&self, revision: CommitIndex) -> bool {
+        let graph = &self.world.graph;
+        match self.commit {
+            Some(commit) => graph.lacks(revision, commit),
+            None => graph.lacks_unheard(revision),
+        }
+    }
+
     /// When an expected parent last applied a change of the reconciler itself at a revision. What it
     /// did at that revision until then, it may have done by its former definition.
     fn changed_by_parent(&self, reconciler: &Reconciler, record: &Record) -> Option<OrderKey> {
@@ -231,22 +235,21 @@ impl<'a> Assessor<'a, '_> {
     /// Why a revision that does not carry the commit is where the reconciler is.
     fn relation(&self, record: &Record, incarnation: &Incarnation) -> Reason {
         let graph = &self.world.graph;
-        let (Some(revision), Some(commit)) = (record.revision.commit(), self.commit) else {
+        let Some(revision) = record.revision.commit().filter(|revision| self.lacks(*revision))
+        else {
             return Reason::AncestryUnknown;
         };
-        if !graph.lacks(revision, commit) {
-            return Reason::AncestryUnknown;
-        }
+        let Some(commit) = self.commit else { return Reason::Waiting };
         let had_it = graph.descendants(commit).any(|carrier| {
             let record = incarnation.record(crate::reconciler::RevisionKey::Commit(carrier));
-            record.is_some_and(|record| record.latest(Kinds::TAKEN_UP).is_some())
+            record.is_some_and(|record| record.taken_up().is_some())
         });
         if had_it {
             Reason::RolledBack
-        } else if graph.contains(commit, revision) {
-            Reason::Waiting
-        } else {
+        } else if graph.lacks(commit, revision) {
             Reason::Diverged
+        } else {
+            Reason::Waiting
         }
     }
 
@@ -356,6 +359,16 @@ impl<'a> Weighed<'a> {
             (State::Pending, None, None)
         };
         Self { record, state, evidence, applied, healthy_at }
+    }
+}
+
+/// Whether a reconciler waits for health, before it was ever heard of.
+pub(crate) fn declared(role: Option<Role>, policy: HealthChecks) -> Verdict {
+    match policy {
+        HealthChecks::Enabled => Verdict::Checks,
+        HealthChecks::Disabled => Verdict::DoesNotCheck,
+        HealthChecks::Inferred if role == Some(Role::HelmRelease) => Verdict::Checks,
+        HealthChecks::Inferred => Verdict::Unknown,
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     assessment,
     commit::CommitId,
-    fact::{Fact, FactBody},
+    fact::{Fact, FactBody, Settlement},
     names::{ClusterName, EnvironmentName, ObjectName, Selector, shorten},
     observation::Role,
     policy::Policy,
@@ -317,6 +317,22 @@ impl Brain {
         self.world.preview(fact)
     }
 
+    /// Settlements of current rollouts that ought to have been recorded, and were not: the host
+    /// stopped between a fact and what followed from it. Ask once after [`Brain::load`].
+    #[must_use]
+    pub fn unrecorded(&self) -> Vec<FactBody> {
+        let owed = self.current.iter().filter_map(|((environment, commit), current)| {
+            let key = (environment.clone(), *commit);
+            let settlements = &self.world.rollouts.get(&key)?.settlements;
+            let outcome = current.standing.outcome;
+            let recorded = settlements.last_key_value().map(|(_, (_, recorded))| *recorded);
+            let n = u32::try_from(settlements.len()).ok()?;
+            (outcome.is_settled() && recorded != Some(outcome))
+                .then(|| FactBody::Settled(Settlement::new(key.0, key.1, n, outcome)))
+        });
+        owed.collect()
+    }
+
     /// Takes in all that another brain knows.
     pub fn merge(&mut self, other: &Self, now: DateTime<Utc>) -> Effects {
         let mut effects = Effects::default();
@@ -348,9 +364,7 @@ impl Brain {
             .filter(|(_, current)| due(current.next_change))
             .map(|(key, _)| key.clone())
             .collect();
-        for key in rollouts {
-            self.refresh_rollout(&key, None, now, &mut effects);
-        }
+        self.refresh_rollouts(&rollouts, None, now, &mut effects);
         let watched: Vec<_> = self
             .watched
             .iter()
@@ -538,7 +552,7 @@ impl Brain {
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterReport> {
         let heard =
-            self.world.clusters.iter().filter(|cluster| cluster.first_heard <= cluster.last_heard);
+            self.world.clusters.iter().filter(|cluster| cluster.is_heard());
         let mut reports: Vec<_> = heard
             .map(|cluster| ClusterReport {
                 cluster: cluster.name.to_string(),
@@ -630,9 +644,7 @@ impl Brain {
                 .filter(|key| self.concerns(key, None, touched))
                 .cloned()
                 .collect();
-            for key in keys {
-                self.refresh_rollout(&key, cause, now, effects);
-            }
+            self.refresh_rollouts(&keys, cause, now, effects);
         }
         let watched: Vec<_> = self
             .watched
@@ -686,6 +698,31 @@ impl Brain {
         }
     }
 
+    /// Looks again at some rollouts. All of them, before any is retired: what ends the time of one may
+    /// have changed that one too.
+    fn refresh_rollouts(
+        &mut self,
+        keys: &[RolloutKey],
+        cause: Option<&ObjectName>,
+        now: DateTime<Utc>,
+        effects: &mut Effects,
+    ) {
+        let before = effects.transitions.len();
+        for key in keys {
+            self.refresh_rollout(key, cause, now, effects);
+        }
+        let settled: BTreeSet<_> = effects
+            .transitions
+            .iter()
+            .skip(before)
+            .filter(|transition| transition.to.outcome.is_settled())
+            .map(|transition| transition.environment.clone())
+            .collect();
+        for environment in settled {
+            self.retire(&environment, now);
+        }
+    }
+
     fn refresh_rollout(
         &mut self,
         key: &RolloutKey,
@@ -717,9 +754,6 @@ impl Brain {
             cause: cause.cloned(),
             settlements: u32::try_from(settlements).unwrap_or(u32::MAX),
         });
-        if to.outcome.is_settled() {
-            self.retire(environment, now);
-        }
     }
 
     /// Ends the time in which settled rollouts of an environment hand out transitions, if a later one

@@ -1,9 +1,10 @@
 //! Texts that are kept once, however many records hold them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     ancestry::{CommitGraph, CommitIndex},
+    hashing,
     observation::commit_in,
 };
 
@@ -21,14 +22,14 @@ impl From<TextIndex> for u16 {
 /// able to fill the memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Interner {
-    index: HashMap<Arc<str>, TextIndex>,
+    index: hashing::HashMap<Arc<str>, TextIndex>,
     texts: Vec<Arc<str>>,
     bound: usize,
 }
 
 impl Interner {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { index: HashMap::new(), texts: Vec::new(), bound }
+        Self { index: hashing::map(), texts: Vec::new(), bound }
     }
 
     pub(crate) fn find(&self, text: &str) -> Option<TextIndex> {

@@ -69,6 +69,7 @@ mod commit;
 mod duration;
 mod event;
 mod fact;
+mod hashing;
 mod ingest;
 mod interner;
 mod json;

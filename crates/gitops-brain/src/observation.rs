@@ -269,17 +269,22 @@ impl Observation {
 
     /// Reads a change list: lines of `Kind/namespace/name created` and the like.
     fn read_changes(&mut self, cluster: &ClusterName, message: &str) {
-        let mut lines = message.lines().filter(|line| !line.is_empty()).peekable();
+        let mut lines = message.split('\n').filter(|line| !line.is_empty()).peekable();
         let mut only_deletions = lines.peek().is_some();
         for line in lines {
-            // An object's name has no spaces: `waited, now deleted` is no deletion.
-            let change = match line.split_once(' ') {
-                Some((object, "created")) => Some((object, Change::Created)),
-                Some((object, "configured")) => Some((object, Change::Configured)),
-                Some((object, "deleted")) => Some((object, Change::Deleted)),
-                Some((_, "skipped")) => continue,
-                _ => None,
+            let change = if let Some(object) = line.strip_suffix(" configured") {
+                Some((object, Change::Configured))
+            } else if let Some(object) = line.strip_suffix(" created") {
+                Some((object, Change::Created))
+            } else if let Some(object) = line.strip_suffix(" deleted") {
+                Some((object, Change::Deleted))
+            } else if line.ends_with(" skipped") {
+                continue;
+            } else {
+                None
             };
+            // An object's name has no spaces: `waited, now deleted` is no deletion.
+            let change = change.filter(|(object, _)| !object.as_bytes().contains(&b' '));
             let Some((object, change)) = change else {
                 only_deletions = false;
                 continue;

@@ -3,18 +3,14 @@
 //! Only maxima and minima are kept, so that the order in which events arrive, and how often, makes no
 //! difference. Everything else is derived.
 
-use std::{
-    borrow::Cow,
-    cmp::Ordering,
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-};
+use std::{borrow::Cow, cmp::Ordering, num::NonZeroU128};
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     ancestry::CommitIndex,
     event::Severity,
+    hashing::{self, HashMap},
     interner::TextIndex,
     names::ObjectName,
     observation::{Change, Observation, Proof, Role},
@@ -38,9 +34,10 @@ pub(crate) type ReconcilerIndex = u32;
 /// The order of one object's events: by the controller's clock, then by the reconcile attempt, then
 /// by what an attempt does last.
 ///
-/// Packed so that it compares as one number: 32 bits of seconds, 64 of resourceVersion, 3 of rank.
+/// Packed so that it compares as one number: 32 bits of seconds, 64 of resourceVersion, 3 of rank, and
+/// one that is always set, so that an `Option` of it takes no more room.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct OrderKey(u128);
+pub(crate) struct OrderKey(NonZeroU128);
 
 impl OrderKey {
     pub(crate) fn of(observation: &Observation, proof: Option<Proof>) -> Self {
@@ -49,7 +46,16 @@ impl OrderKey {
     }
 
     fn new(seconds: u32, version: u64, rank: u8) -> Self {
-        Self(u128::from(seconds) << 67 | u128::from(version) << 3 | u128::from(rank))
+        Self::from_bits(u128::from(seconds) << 67 | u128::from(version) << 3 | u128::from(rank))
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        Self(NonZeroU128::MIN | bits << 1)
+    }
+
+    /// Its 99 bits.
+    fn bits(self) -> u128 {
+        self.0.get() >> 1
     }
 
     /// The key of something that was said at a time, of which nothing else is known.
@@ -59,19 +65,19 @@ impl OrderKey {
 
     /// A key that nothing comes after.
     pub(crate) fn latest_possible() -> Self {
-        Self(u128::MAX)
+        Self(NonZeroU128::MAX)
     }
 
     pub(crate) fn seconds(self) -> u32 {
-        (self.0 >> 67) as u32
+        (self.bits() >> 67) as u32
     }
 
     pub(crate) fn version(self) -> u64 {
-        (self.0 >> 3) as u64
+        (self.bits() >> 3) as u64
     }
 
     fn rank(self) -> u8 {
-        (self.0 & 7) as u8
+        (self.bits() & 7) as u8
     }
 
     /// What was proved at this key.
@@ -188,11 +194,11 @@ pub(crate) const MAX_REASONS: usize = 1 << 10;
 
 impl Mark {
     fn new(key: OrderKey, kinds: Kinds, reason: u16) -> Self {
-        Self(key.0 << 19 | u128::from(kinds.0) << 10 | u128::from(reason))
+        Self(key.bits() << 19 | u128::from(kinds.0) << 10 | u128::from(reason))
     }
 
     pub(crate) fn key(self) -> OrderKey {
-        OrderKey(self.0 >> 19)
+        OrderKey::from_bits(self.0 >> 19)
     }
 
     pub(crate) fn kinds(self) -> Kinds {
@@ -238,44 +244,6 @@ impl RevisionKey {
     }
 }
 
-/// Hashes places that the brain itself gives out: nobody can choose them so that they collide.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PlaceHasher(u64);
-
-impl BuildHasher for PlaceHasher {
-    type Hasher = Self;
-
-    fn build_hasher(&self) -> Self {
-        Self(0)
-    }
-}
-
-impl Hasher for PlaceHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_isize(&mut self, value: isize) {
-        self.write_u64(value.unsigned_abs() as u64);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // The golden ratio spreads what follows on each other over the whole word.
-        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}
-
 /// What is kept of one revision of one incarnation.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -283,6 +251,8 @@ pub(crate) struct Record {
     /// The revision as it was last written.
     pub(crate) text: Option<TextIndex>,
     pub(crate) marks: Vec<Mark>,
+    /// The newest of `Kinds::TAKEN_UP`; kept at hand, for the records are ordered by it.
+    taken_up: Option<OrderKey>,
     /// The newest failure's words.
     pub(crate) failure: Option<Box<Words>>,
     /// The Flux objects that its change lists name.
@@ -356,7 +326,19 @@ impl Cut {
 
 impl Record {
     fn new(revision: RevisionKey) -> Self {
-        Self { revision, text: None, marks: Vec::new(), failure: None, named: Vec::new() }
+        Self {
+            revision,
+            text: None,
+            marks: Vec::new(),
+            taken_up: None,
+            failure: None,
+            named: Vec::new(),
+        }
+    }
+
+    /// The newest proof that it took up the revision.
+    pub(crate) fn taken_up(&self) -> Option<OrderKey> {
+        self.taken_up
     }
 
     /// The newest of some kinds.
@@ -400,6 +382,9 @@ impl Record {
             return false;
         }
         self.marks.push(mark);
+        if mark.is(Kinds::TAKEN_UP) {
+            self.taken_up = self.taken_up.max(Some(mark.key()));
+        }
         // Only what shares a kind with the new mark can have been surpassed by it.
         let mut place = 0;
         while let Some(kept) = self.marks.get(place).copied() {
@@ -442,7 +427,7 @@ impl Record {
 pub(crate) struct Incarnation {
     pub(crate) uid: Box<str>,
     pub(crate) records: Vec<Record>,
-    index: HashMap<RevisionKey, u32, PlaceHasher>,
+    index: HashMap<RevisionKey, u32>,
     /// The records by the newest proof but `Blocked`, oldest first.
     order: Vec<u32>,
     /// When it was last said that its dependencies are not ready, and at which revision.
@@ -476,7 +461,7 @@ impl Incarnation {
         Self {
             uid: uid.into(),
             records: Vec::new(),
-            index: HashMap::default(),
+            index: hashing::map_of_places(),
             order: Vec::new(),
             blocked: None,
             newest,
@@ -497,7 +482,7 @@ impl Incarnation {
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = (&Record, OrderKey)> {
         self.order.iter().rev().map_while(|place| {
             let record = self.records.get(*place as usize)?;
-            Some((record, record.latest(Kinds::TAKEN_UP)?))
+            Some((record, record.taken_up?))
         })
     }
 
@@ -633,7 +618,7 @@ impl Incarnation {
         let repeated = self.repeats(proof, key, revision, text, said_before);
         let place = self.place(revision);
         let Some(record) = self.records.get_mut(place as usize) else { return Changed::Nothing };
-        let before = record.latest(Kinds::TAKEN_UP);
+        let before = record.taken_up;
         let newest = record.latest(Kinds::ALL);
         let mut news = record.insert(Mark::new(key, Kinds::of(observation, proof), reason));
         let text_before = record.text;
@@ -649,7 +634,7 @@ impl Incarnation {
         for (object, change) in named {
             news |= record.name(*object, *change, key);
         }
-        let after = record.latest(Kinds::TAKEN_UP);
+        let after = record.taken_up;
         let not_waiting = record.shown_not_to_wait();
         if before != after {
             self.reorder(place, before, after);
@@ -689,7 +674,7 @@ impl Incarnation {
     fn drop_oldest(&mut self) {
         let keep = MAX_REVISIONS - MAX_REVISIONS / 10;
         let mut records: Vec<_> = std::mem::take(&mut self.records);
-        records.sort_by_key(|record| std::cmp::Reverse(record.latest(Kinds::TAKEN_UP)));
+        records.sort_by_key(|record| std::cmp::Reverse(record.taken_up));
         records.truncate(keep);
         self.rebuild(records);
     }
@@ -705,7 +690,7 @@ impl Incarnation {
         self.newest_not_waiting = None;
         for (place, record) in (0..).zip(&self.records) {
             self.index.insert(record.revision, place);
-            if record.latest(Kinds::TAKEN_UP).is_some() {
+            if record.taken_up.is_some() {
                 self.order.push(place);
             }
             let blocked = record.latest(Kinds::BLOCKED).map(|key| (key, record.revision));
@@ -721,9 +706,7 @@ impl Incarnation {
             }
         }
         let records = &self.records;
-        let key = |place: &u32| {
-            records.get(*place as usize).and_then(|record| record.latest(Kinds::TAKEN_UP))
-        };
+        let key = |place: &u32| records.get(*place as usize).and_then(|record| record.taken_up);
         self.order.sort_by_key(|place| (key(place), *place));
     }
 
@@ -732,13 +715,13 @@ impl Incarnation {
         if self.order.last() == Some(&place) {
             return;
         }
+        let records = &self.records;
+        let newest = |at: &u32| records.get(*at as usize)?.taken_up;
         if before.is_some()
             && let Some(from) = self.order.iter().rposition(|at| *at == place)
         {
             self.order.remove(from);
         }
-        let records = &self.records;
-        let newest = |at: &u32| records.get(*at as usize)?.latest(Kinds::TAKEN_UP);
         let to = match self.order.last() {
             Some(last) if newest(last) > after => {
                 self.order.partition_point(|at| newest(at) <= after)

@@ -13,7 +13,7 @@ use crate::{
     commit::CommitId,
     names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
-    policy::{Environment, Policy, Require},
+    policy::{Environment, HealthChecks, Policy, Require},
     reconciler::{Kinds, Reconciler, ReconcilerIndex, RevisionKey},
     status::{
         EventSummary, FirstSettled, HealthChecksStatus, MAX_TIMELINE, Outcome, Reason,
@@ -89,6 +89,8 @@ pub(crate) struct Expected {
     complete_at: Option<DateTime<Utc>>,
     /// The cluster that was to be learned from, if it was never heard.
     unheard: bool,
+    /// Whether one of the patterns is for clusters of which none was ever heard.
+    silent: bool,
 }
 
 /// A rollout, looked at.
@@ -102,7 +104,7 @@ pub(crate) struct View<'a> {
     transient_grace: Duration,
     expected: Expected,
     assessed: Vec<(&'a Reconciler, Assessment<'a>)>,
-    never_heard: Vec<ObjectName>,
+    never_heard: BTreeMap<ObjectName, HealthChecks>,
 }
 
 impl<'a> View<'a> {
@@ -148,14 +150,17 @@ impl<'a> View<'a> {
         let expects = |index: ReconcilerIndex| members.contains(&index);
         let assessor = Assessor { world, commit, expects: &expects };
         let mut assessed = Vec::with_capacity(expected.members.len());
-        let mut never_heard = Vec::new();
+        let mut never_heard = BTreeMap::new();
         for (name, index) in &expected.members {
             match index.and_then(|index| world.reconciler(index)) {
                 Some(reconciler) => {
                     let health_checks = policy.health_checks(Some(&query.environment), name);
                     assessed.push((reconciler, assessor.assess(reconciler, health_checks)));
                 }
-                None => never_heard.push(name.clone()),
+                None => {
+                    never_heard
+                        .insert(name.clone(), policy.health_checks(Some(&query.environment), name));
+                }
             }
         }
         Self {
@@ -196,7 +201,8 @@ impl<'a> View<'a> {
 
     /// Whether a set that was learned may miss some reconciler still.
     fn is_learning(&self) -> bool {
-        self.expected.complete_at.is_some_and(|complete_at| complete_at > self.now)
+        self.expected.silent
+            || self.expected.complete_at.is_some_and(|complete_at| complete_at > self.now)
     }
 
     /// When a failure counts.
@@ -286,7 +292,10 @@ impl<'a> View<'a> {
         let statuses = self.expected.members.keys().map(|name| {
             match assessed.next_if(|(reconciler, _)| reconciler.name == *name) {
                 Some((reconciler, assessment)) => self.reconciler(reconciler, assessment),
-                None => wording::never_heard(name),
+                None => {
+                    let policy = self.never_heard.get(name).copied().unwrap_or_default();
+                    wording::never_heard(name, policy)
+                }
             }
         });
         statuses.collect()
@@ -364,8 +373,8 @@ impl<'a> View<'a> {
             return wording::succeeded(reconcilers, self.require);
         }
         if self.reached(state) {
-            return wording::learning(self.expected.complete_at)
-                .timed_out_if(outcome, self.registered);
+            let until = self.expected.complete_at.filter(|_| !self.expected.silent);
+            return wording::learning(until).timed_out_if(outcome, self.registered);
         }
         let unfinished = |status: &&ReconcilerStatus| !self.reached(status.state);
         let behind = reconcilers.iter().filter(unfinished);
@@ -447,8 +456,12 @@ fn expected(
             }
             continue;
         }
-        let clusters =
-            world.clusters.iter().filter(|cluster| selector.matches_cluster(&cluster.name));
+        let mut clusters = world
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.is_heard() && selector.matches_cluster(&cluster.name))
+            .peekable();
+        expected.silent |= clusters.peek().is_none();
         for cluster in clusters {
             learn(&mut expected, cluster, &|name| selector.matches(name));
         }
@@ -475,13 +488,23 @@ fn takes_part(reconciler: &Reconciler) -> bool {
     })
 }
 
-/// Whether a reconciler is known to apply another repository.
+/// Whether a reconciler is known to apply another repository, and never applied the commit's: one
+/// whose branch was forced to another history, even if only for a while, is still expected.
 fn is_unrelated(world: &World, name: &ObjectName, commit: Option<CommitIndex>) -> bool {
-    let head = || {
-        let reconciler = world.reconciler(world.find(name)?)?;
-        reconciler.current()?.head()?.revision.commit()
-    };
-    head().zip(commit).is_some_and(|(head, commit)| world.graph.unrelated(head, commit))
+    let graph = &world.graph;
+    let found = world.find(name).and_then(|index| world.reconciler(index)?.current()).zip(commit);
+    let Some((incarnation, commit)) = found else { return false };
+    // Most often the one leads to the other, and that is soon found.
+    if incarnation
+        .head()
+        .and_then(|head| head.revision.commit())
+        .is_some_and(|head| graph.contains(head, commit) || graph.contains(commit, head))
+    {
+        return false;
+    }
+    let commits: Option<Vec<_>> =
+        incarnation.records.iter().map(|record| record.revision.commit()).collect();
+    commits.is_some_and(|commits| !commits.is_empty() && graph.unrelated(commits, commit))
 }
 
 fn all_live(reconcilers: &[ReconcilerStatus]) -> Option<bool> {

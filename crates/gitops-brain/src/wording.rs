@@ -5,14 +5,14 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    assessment::{Assessment, Assessor},
+    assessment::{Assessment, Assessor, declared},
     duration::format_duration,
     names::{EnvironmentName, ObjectName},
     observation::Role,
     policy::{HealthChecks, Require},
     reconciler::Reconciler,
     rollout::View,
-    status::{HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, Verdict, text_of},
+    status::{HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, text_of},
     world::Registered,
 };
 
@@ -110,7 +110,7 @@ pub(crate) fn of_reconciler(
 }
 
 /// A reconciler that is expected by name, and was never heard of.
-pub(crate) fn never_heard(name: &ObjectName) -> ReconcilerStatus {
+pub(crate) fn never_heard(name: &ObjectName, policy: HealthChecks) -> ReconcilerStatus {
     ReconcilerStatus {
         reconciler: name.clone(),
         state: State::Pending,
@@ -120,8 +120,8 @@ pub(crate) fn never_heard(name: &ObjectName) -> ReconcilerStatus {
         head: None,
         via: None,
         health_checks: HealthChecksStatus {
-            policy: HealthChecks::Inferred,
-            verdict: Verdict::Unknown,
+            policy,
+            verdict: declared(Role::of(name.kind()), policy),
         },
         seen_at: None,
         applied_at: None,

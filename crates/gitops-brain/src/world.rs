@@ -9,6 +9,7 @@ use crate::{
     commit::CommitId,
     event::Severity,
     fact::{Fact, FactBody, Registration, Settlement, Terms, to_json},
+    hashing,
     interner::{Interner, Revisions, TextIndex},
     names::{EnvironmentName, ObjectName, Selector},
     observation::{Change, Observation, Role},
@@ -34,9 +35,9 @@ pub(crate) struct World {
     pub(crate) revisions: Revisions,
     pub(crate) reasons: Interner,
     pub(crate) clusters: Vec<Cluster>,
-    cluster_index: HashMap<Box<str>, u32>,
+    cluster_index: hashing::HashMap<Box<str>, u32>,
     pub(crate) reconcilers: Vec<Reconciler>,
-    reconciler_index: HashMap<ObjectName, ReconcilerIndex>,
+    reconciler_index: hashing::HashMap<ObjectName, ReconcilerIndex>,
     pub(crate) rollouts: BTreeMap<RolloutKey, Rollout>,
     /// What is older is forgotten.
     pub(crate) forgotten: Option<DateTime<Utc>>,
@@ -55,6 +56,13 @@ pub(crate) struct Cluster {
     /// New reconcilers that found no room.
     pub(crate) refused: u64,
     pub(crate) sources: BTreeMap<ObjectName, Source>,
+}
+
+impl Cluster {
+    /// Whether anything was heard of it: a person can name one that nothing was.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.first_heard <= self.last_heard
+    }
 }
 
 /// What is kept of one source.
@@ -124,13 +132,13 @@ pub(crate) enum Touched {
 impl World {
     pub(crate) fn new() -> Self {
         Self {
-            graph: CommitGraph::default(),
+            graph: CommitGraph::new(),
             revisions: Revisions::new(MAX_TEXTS),
             reasons: Interner::new(MAX_REASONS),
             clusters: Vec::new(),
-            cluster_index: HashMap::new(),
+            cluster_index: hashing::map(),
             reconcilers: Vec::new(),
-            reconciler_index: HashMap::new(),
+            reconciler_index: hashing::map(),
             rollouts: BTreeMap::new(),
             forgotten: None,
         }

@@ -29,6 +29,8 @@ fn queries() -> impl Iterator<Item = Query> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// The brain keeps maxima and minima as facts come; the model looks at the whole list.
     #[test]
     fn the_brain_agrees_with_the_model(world in world(), now in instants()) {

@@ -131,7 +131,7 @@ struct Expected {
     complete_at: Completeness,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Completeness {
     Given,
     At(Time),
@@ -301,7 +301,6 @@ impl<'a> Model<'a> {
         };
         let own = query.environment.as_str();
         let learned = selectors.is_empty();
-        let incomplete = learned || selectors.iter().any(|selector| selector.is_pattern());
 
         let mut names: BTreeSet<ObjectName> =
             selectors.iter().filter_map(|selector| selector.as_name()).collect();
@@ -315,56 +314,45 @@ impl<'a> Model<'a> {
                 names.insert(name.clone());
             }
         }
-        if incomplete {
-            // What a parent creates is expected at once, and its children too.
-            loop {
-                let more: BTreeSet<ObjectName> = names
-                    .iter()
-                    .flat_map(|parent| self.made_by(parent))
-                    .filter(|child| !names.contains(child) && self.joins_by_itself(child))
-                    .filter(|child| !(learned && self.is_unrelated(child, query.commit)))
-                    .collect();
-                if more.is_empty() {
-                    break;
-                }
-                names.extend(more);
-            }
-        }
         names.retain(|name| !self.is_removed(name));
 
-        let clusters: Vec<&str> = self
-            .seen
-            .keys()
-            .map(|name| name.cluster())
-            .filter(|cluster| match learned {
-                true => *cluster == own,
-                false => selectors
-                    .iter()
-                    .any(|selector| selector.is_pattern() && selector.matches_cluster(cluster)),
-            })
-            .collect();
-        let complete_at = match incomplete {
-            false => Completeness::Given,
-            true => clusters
-                .iter()
-                .filter_map(|cluster| self.first_heard(cluster))
+        // Each pattern's clusters must have been heard for long enough, and so must be known.
+        let clusters: BTreeSet<&str> = self.seen.keys().map(|name| name.cluster()).collect();
+        let complete_at = |of: &dyn Fn(&str) -> bool| {
+            let heard = clusters.iter().filter(|cluster| of(cluster));
+            let newest = heard.filter_map(|cluster| self.first_heard(cluster)).max();
+            newest.map_or(Completeness::Never, |heard| Completeness::At(heard + learning))
+        };
+        let complete_at = if learned {
+            complete_at(&|cluster| cluster == own)
+        } else {
+            let patterns = selectors.iter().filter(|selector| selector.is_pattern());
+            patterns
+                .map(|pattern| complete_at(&|cluster| pattern.matches_cluster(cluster)))
                 .max()
-                .map_or(Completeness::Never, |heard| Completeness::At(heard + learning)),
+                .unwrap_or(Completeness::Given)
         };
         Expected { names, complete_at }
     }
 
-    fn reconcilers(&self) -> impl Iterator<Item = &'a ObjectName> {
-        self.seen
-            .keys()
-            .copied()
+    /// Those that were heard of, and those that a parent created or configured.
+    fn reconcilers(&self) -> BTreeSet<&'a ObjectName> {
+        let heard = self.seen.keys().copied();
+        let announced = self.seen.iter().flat_map(|(parent, seen)| {
+            let lines = seen.iter().flat_map(|seen| &seen.said.changed_objects);
+            let lines = lines.filter(|line| line.change != Change::Deleted);
+            lines.map(|line| &line.object).filter(move |child| child != parent)
+        });
+        heard
+            .chain(announced)
             .filter(|name| matches!(name.kind(), "Kustomization" | "HelmRelease"))
+            .collect()
     }
 
     /// Whether a reconciler belongs to sets that are not given by names.
     fn joins_by_itself(&self, name: &ObjectName) -> bool {
         let silent_release = name.kind() == "HelmRelease"
-            && !self.current(name).iter().any(|seen| matches!(seen.on, Some(At::Commit(_))));
+            && !self.revisions(name).keys().any(|on| matches!(on, At::Commit(_)));
         !silent_release && !self.is_deleted(name)
     }
 
@@ -392,13 +380,13 @@ impl<'a> Model<'a> {
         let lines = |wanted: &[Change]| {
             self.lines_about(name)
                 .filter(|(_, change)| wanted.contains(change))
-                .map(|(seen, _)| seen.key.0)
+                .map(|(seen, _)| seen.key)
                 .max()
         };
         let heard = self.all(name).iter().map(|seen| seen.key.0).max();
         let made = lines(&[Change::Created, Change::Configured]);
         lines(&[Change::Deleted])
-            .is_some_and(|deleted| Some(deleted) > heard && Some(deleted) > made)
+            .is_some_and(|deleted| Some(deleted.0) > heard && Some(deleted) > made)
     }
 
     /// The lines of other reconcilers that name one.
@@ -414,17 +402,6 @@ impl<'a> Model<'a> {
                 let lines = seen.said.changed_objects.iter();
                 lines.filter(|line| line.object == *name).map(move |line| (seen, line.change))
             })
-    }
-
-    /// The Kustomizations that a parent created or configured.
-    fn made_by(&self, parent: &ObjectName) -> BTreeSet<ObjectName> {
-        self.current(parent)
-            .iter()
-            .flat_map(|seen| &seen.said.changed_objects)
-            .filter(|line| line.change != Change::Deleted)
-            .filter(|line| line.object.kind() == "Kustomization" && line.object != *parent)
-            .map(|line| line.object.clone())
-            .collect()
     }
 
     fn first_heard(&self, cluster: &str) -> Option<Time> {
@@ -454,7 +431,7 @@ impl<'a> Model<'a> {
         let mut revisions: BTreeMap<At, Vec<&Seen<'a>>> = BTreeMap::new();
         for seen in self.current(name) {
             if let Some(on) = seen.on.clone()
-                && seen.rank != Rank::Nothing
+                && !matches!(seen.rank, Rank::Nothing | Rank::Deleted)
             {
                 revisions.entry(on).or_default().push(seen);
             }
@@ -523,6 +500,25 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What is known of its health checks by now. A check that failed was one, as long as nothing
+    /// succeeded after it without another.
+    fn verdict_now(&self, name: &ObjectName, query: &Query) -> Verdict {
+        let verdict = self.verdict(name, query, None);
+        let declared = self.policy.health_checks(Some(&query.environment), name);
+        if declared != HealthChecks::Inferred || verdict != Verdict::DoesNotCheck {
+            return verdict;
+        }
+        let revisions = self.revisions(name);
+        let seen = || revisions.values().flatten();
+        let red = seen()
+            .filter(|seen| seen.rank == Rank::Failed && seen.said.reason == "HealthCheckFailed")
+            .map(|seen| seen.key)
+            .max();
+        let succeeded =
+            seen().filter(|seen| seen.rank == Rank::Succeeded).map(|seen| seen.key).max();
+        if red > succeeded { Verdict::Checks } else { verdict }
+    }
+
     /// The state at one revision, of the proofs that count.
     fn state_at(
         &self,
@@ -569,7 +565,7 @@ impl<'a> Model<'a> {
             reason: Reason::Waiting,
             live: None,
             via: None,
-            verdict: self.verdict(name, query, None),
+            verdict: self.verdict_now(name, query),
             last_heard_at: self.last_heard(name),
         };
         let head =
@@ -577,7 +573,7 @@ impl<'a> Model<'a> {
         part.live = head.and_then(|(_, on)| self.contains(on, commit));
         if self.is_deleted(name) {
             part.reason = Reason::Deleted;
-            part.live = Some(false);
+            part.live = (!current.is_empty()).then_some(false);
             return Assessed { part, failure: None };
         }
         if current.is_empty() {
@@ -597,7 +593,7 @@ impl<'a> Model<'a> {
             last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last) && spec(on, key)
         };
         let any_counts = carriers.iter().any(|(on, seen)| {
-            PROOFS.iter().any(|rank| newest(seen, &[*rank]).is_some_and(|key| counts(on, key)))
+            TAKEN_UP.iter().any(|rank| newest(seen, &[*rank]).is_some_and(|key| counts(on, key)))
         });
         let own = At::Commit(commit);
         let nothing = Vec::new();
@@ -608,14 +604,16 @@ impl<'a> Model<'a> {
                 .iter()
                 .map(|(on, seen)| {
                     let state = self.state_at(name, query, seen, &|key| counts(on, key));
-                    let key = newest(seen, PROOFS).unwrap_or(seen[0].key);
+                    let key = newest(seen, TAKEN_UP).unwrap_or(seen[0].key);
                     (state, key, *on)
                 })
                 .collect();
-            let healthy = states
-                .iter()
-                .filter(|(state, ..)| *state == State::Healthy)
-                .min_by_key(|(_, key, on)| (**on != own, *key, *on));
+            let healthy = states.iter().filter(|(state, ..)| *state == State::Healthy).min_by_key(
+                |(_, _, on)| {
+                    let first = self.first_healthy(name, query, carriers[*on]);
+                    (**on != own, first, *on)
+                },
+            );
             let newest = states
                 .iter()
                 .filter(|(state, ..)| matches!(state, State::Applied | State::Failed))
@@ -648,7 +646,8 @@ impl<'a> Model<'a> {
                 let failures = || seen.iter().filter(|seen| seen.rank == Rank::Failed);
                 let first = failures().map(|seen| seen.key.0).min();
                 let progress = newest(seen, PROGRESS).map(|key| key.0);
-                let last = failures().max_by_key(|seen| seen.key);
+                let last = failures()
+                    .max_by_key(|seen| (seen.key, &*seen.said.reason, &*seen.said.message));
                 failure = first.max(progress).zip(last).map(|(since, last)| {
                     let reason = &*last.said.reason;
                     (
@@ -661,14 +660,7 @@ impl<'a> Model<'a> {
                 });
             }
         } else {
-            part.reason = self.reason_for_pending(
-                name,
-                commit,
-                &carriers,
-                last_elsewhere,
-                own_seen,
-                any_counts,
-            );
+            part.reason = self.reason_for_pending(name, commit, &carriers, last_elsewhere);
         }
         Assessed { part, failure }
     }
@@ -705,6 +697,20 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// When a revision first proved health, for which of several is the earliest.
+    fn first_healthy(&self, name: &ObjectName, query: &Query, seen: &[&Seen<'_>]) -> Option<Key> {
+        let first = |rank| seen.iter().filter(|seen| seen.rank == rank).map(|seen| seen.key).min();
+        let proves = |key: &Key| self.verdict(name, query, Some(*key)) == Verdict::Checks;
+        let succeeded = first(Rank::Succeeded).filter(proves);
+        first(Rank::HealthChecked)
+            .into_iter()
+            .chain(succeeded)
+            .min()
+            .or_else(|| newest(seen, &[Rank::Succeeded]).filter(proves))
+    }
+
+    // Which of the reasons it is if several hold is a choice that the design leaves open.
+
     fn reason_for_applied(
         &self,
         name: &ObjectName,
@@ -712,70 +718,79 @@ impl<'a> Model<'a> {
         seen: &[&Seen<'_>],
         counts: &dyn Fn(Key) -> bool,
     ) -> Reason {
-        let succeeded = newest(seen, &[Rank::Succeeded]).filter(|key| counts(*key));
-        let failed = newest(seen, &[Rank::Failed]).filter(|key| counts(*key));
-        let applying = newest(seen, &[Rank::Applying]).filter(|key| counts(*key));
-        if succeeded > failed && succeeded > applying {
+        let counting = |rank| newest(seen, &[rank]).filter(|key| counts(*key));
+        let failed = counting(Rank::Failed);
+        let standing = |rank| counting(rank).filter(|key| Some(*key) > failed);
+        let (succeeded, applying) = (standing(Rank::Succeeded), standing(Rank::Applying));
+        if counting(Rank::Interrupted) > succeeded.max(applying) {
+            Reason::Interrupted
+        } else if succeeded > applying {
             match self.verdict(name, query, succeeded) {
                 Verdict::DoesNotCheck => Reason::NotChecked,
                 _ => Reason::HealthUnproved,
             }
-        } else if self.verdict(name, query, None) == Verdict::Checks {
+        } else if self.verdict_now(name, query) == Verdict::Checks {
             Reason::CheckingHealth
         } else {
             Reason::Applying
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is looked at once, here")]
     fn reason_for_pending(
         &self,
         name: &ObjectName,
         commit: CommitId,
         carriers: &BTreeMap<&At, &Vec<&Seen<'a>>>,
         last_elsewhere: Option<(Key, &At)>,
-        own: &[&Seen<'_>],
-        any_counts: bool,
     ) -> Reason {
-        let carried = carriers.values().filter_map(|seen| newest(seen, TAKEN_UP)).max();
-        if !any_counts
-            && let Some((last, on)) = last_elsewhere
-            && Some(last) > carried
+        let elsewhere = last_elsewhere.map(|(key, _)| key);
+        let blocked = self
+            .revisions(name)
+            .into_iter()
+            .filter_map(|(on, seen)| Some((newest(&seen, &[Rank::Blocked])?, on)))
+            .max();
+        let is_blocked = blocked.is_some_and(|(key, on)| {
+            Some(key) > elsewhere && self.contains(&on, commit) == Some(true)
+        });
+        if self.is_in_trouble(name) || is_blocked {
+            return Reason::Blocked;
+        }
+        let carried =
+            carriers.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, *on))).max();
+        if let Some((key, on)) = carried
+            && Some(key) > elsewhere
         {
-            match self.contains(on, commit) {
-                None | Some(true) => return Reason::AncestryUnknown,
-                Some(false) if carried.is_some() => return Reason::RolledBack,
-                Some(false) => {
-                    let leads_to_it = matches!(on, At::Commit(other)
-                        if self.graph.relation(commit, *other) == Some(true));
-                    if !leads_to_it {
-                        return Reason::Diverged;
-                    }
-                }
+            let interrupted = newest(carriers[on], &[Rank::Interrupted]).is_some();
+            return if interrupted { Reason::Interrupted } else { Reason::Waiting };
+        }
+        if let Some((_, on)) = last_elsewhere {
+            if self.contains(on, commit).is_none() {
+                return Reason::AncestryUnknown;
+            }
+            if carried.is_some() {
+                return Reason::RolledBack;
+            }
+            if let At::Commit(other) = on
+                && self.graph.relation(commit, *other) == Some(false)
+            {
+                return Reason::Diverged;
             }
         }
-        match own.iter().map(|seen| seen.key).max() {
-            Some((_, _, Rank::Interrupted)) => return Reason::Interrupted,
-            Some((_, _, Rank::Blocked)) => return Reason::Blocked,
-            _ => {}
-        }
-        if self.is_in_trouble(name) {
-            Reason::Blocked
-        } else if self.source_is_in_trouble(name.cluster()) {
+        if self.source_is_in_trouble(name.cluster()) {
             Reason::SourceTrouble
         } else {
             Reason::Waiting
         }
     }
 
-    /// An error without a revision is trouble until a later proof.
+    /// An error without a revision is trouble until a later proof, `Blocked` apart.
     fn is_in_trouble(&self, name: &ObjectName) -> bool {
-        let newest = self
-            .current(name)
-            .into_iter()
-            .filter(|seen| seen.rank != Rank::Nothing)
-            .max_by_key(|seen| (seen.key, seen.on.is_none()));
-        newest.is_some_and(|seen| seen.rank == Rank::Failed && seen.on.is_none())
+        let current = self.current(name);
+        let trouble = current.iter().filter(|seen| seen.rank == Rank::Failed && seen.on.is_none());
+        let trouble = trouble.map(|seen| seen.key).max();
+        let revisions = self.revisions(name);
+        let proved = revisions.values().filter_map(|seen| newest(seen, TAKEN_UP)).max();
+        trouble > proved
     }
 
     fn source_is_in_trouble(&self, cluster: &str) -> bool {
@@ -784,15 +799,19 @@ impl<'a> Model<'a> {
             .filter(|(name, _)| name.cluster() == cluster)
             .filter(|(name, _)| matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket"))
             .any(|(_, seen)| {
-                let newest = seen.iter().max_by_key(|seen| (seen.key, seen.said.severity));
-                newest.is_some_and(|seen| seen.said.severity == Severity::Error)
+                let newest = |failed| {
+                    let wanted = seen
+                        .iter()
+                        .filter(|seen| (seen.said.severity == Severity::Error) == failed);
+                    wanted.map(|seen| seen.key).max()
+                };
+                newest(true) > newest(false)
             })
     }
 }
 
 const TAKEN_UP: &[Rank] =
     &[Rank::Interrupted, Rank::Applying, Rank::Failed, Rank::HealthChecked, Rank::Succeeded];
-const PROOFS: &[Rank] = &[Rank::Applying, Rank::Failed, Rank::HealthChecked, Rank::Succeeded];
 const PROGRESS: &[Rank] = &[Rank::Applying, Rank::HealthChecked, Rank::Succeeded];
 
 fn newest(seen: &[&Seen<'_>], ranks: &[Rank]) -> Option<Key> {
@@ -869,8 +888,7 @@ fn revision(said: &Observation) -> Option<At> {
     let none_of_its_own =
         ["AccessDenied", "InvalidCELExpression", "FeatureGateDisabled"].contains(&&*said.reason);
     if said.object.kind() == "HelmRelease" {
-        let annotated = said.commit_annotation.as_deref().and_then(|text| text.parse().ok());
-        if let Some(commit) = annotated {
+        if let Some(commit) = commit(&said.commit_annotation) {
             return Some(At::Commit(commit));
         }
     }

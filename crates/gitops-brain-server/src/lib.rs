@@ -1,1 +1,94 @@
-//! crates/gitops-brain-server
+//! The reference server of gitops-brain as a library.
+//!
+//! [`serve`] runs it as configured; [`router`] gives its routes to a server of one's own, over a
+//! [`Service`] that was started on any [`Journal`](gitops_brain_journal::Journal).
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use gitops_brain_server::{Config, Overrides, bind};
+//!
+//! let config = Config::load(Some("gitops-brain.toml".as_ref()), &Overrides::default())?;
+//! let server = bind(&config).await?;
+//! println!("listening on http://{}", server.address());
+//! server.run(std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order of effects
+//!
+//! An event is verified, parsed, stored durably, applied, answered, and then those who wait are woken.
+//! A crash at any point loses nothing that was answered. Facts are applied in the order in which they
+//! stand in the journal.
+//!
+//! # Routes
+//!
+//! | route | answers | scope |
+//! |---|---|---|
+//! | `POST /v1/events/{cluster}` | 202 `{"result":"accepted"}` once it is stored, 200 `known` or `ignored` | the cluster's key |
+//! | `PUT /v1/rollouts/{environment}/{commit}` | 201, or 200 if it was registered before; the status | `write` |
+//! | `GET /v1/rollouts/{environment}/{commit}?wait=&since=&for=&reconciler=&failure_grace=` | the status | `read` |
+//! | `GET /v1/rollouts?environment=&outcome=&label=NAME=VALUE&limit=&before=` | `{"rollouts":[…],"next":…}` | `read` |
+//! | `GET /v1/commits/{commit}` | `{"commit":…,"statuses":[…]}` | `read` |
+//! | `GET /v1/reconcilers?environment=&cluster=` | `{"reconcilers":[…]}` | `read` |
+//! | `DELETE /v1/reconcilers/{cluster}/{kind}/{namespace}/{name}` | `{"result":"removed","reconciler":…,"known":…}` | `admin` |
+//! | `POST /v1/ancestry` | 202 `{"result":"accepted","commits":…}`, 200 `known` | `write`; for claims `ancestry` |
+//! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
+//!
+//! # Errors
+//!
+//! They are `application/problem+json` with a stable `code`:
+//!
+//! | code | status | retry |
+//! |---|---|---|
+//! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future` | 400 | no |
+//! | `request.too_large` | 413 | no |
+//! | `request.malformed`, `request.limit`, `query.unknown`, `query.malformed`, `duration.malformed`, `label.malformed` | 400 | no |
+//! | `request.aborted` | 400 | yes |
+//! | `request.timeout` | 408 | yes |
+//! | `request.content_type` | 415 | no |
+//! | `cluster.malformed`, `environment.malformed`, `reconciler.malformed`, `commit.malformed`, `commit.abbreviated`, `commit_object.malformed`, `commit_object.too_large`, `commit_object.collision` | 400 | no |
+//! | `signature.missing`, `signature.malformed`, `signature.unsupported_algorithm`, `signature.mismatch`, `token.missing`, `token.unknown` | 401 | no |
+//! | `token.scope`, `token.environment` | 403 | no |
+//! | `environment.unknown`, `commit.unknown`, `route.unknown` | 404 | no |
+//! | `route.method` | 405 | no |
+//! | `commit.ambiguous` | 409 | no |
+//! | `wait.too_many` | 429 | yes, after `Retry-After` |
+//! | `store.unavailable`, `store.corrupt`, `store.newer`, `server.stopping` | 503 | yes, after `Retry-After` |
+//!
+//! A cluster that is not declared is answered as one whose signature is wrong.
+
+mod ancestry;
+mod auth;
+mod config;
+mod config_file;
+mod connections;
+mod driver;
+mod events;
+mod health;
+mod limits;
+mod live;
+mod problem;
+mod reconcilers;
+mod request;
+mod rollouts;
+mod router;
+mod secret;
+mod server;
+mod service;
+mod wait;
+
+// The public interface is:
+pub use crate::{
+    config::{Cluster, Config, ConfigError, Fault, Overrides, Scope, Token},
+    limits::{
+        MAX_ASKED, MAX_BODY_BYTES, MAX_COMMITS, MAX_EXPECTED, MAX_LABEL_NAME_BYTES,
+        MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_WAIT, MAX_WAITERS,
+        MAX_WAITERS_PER_TOKEN,
+    },
+    router::router,
+    secret::{Secret, TokenDigest},
+    server::{ServeError, Server, bind, bind_with, serve},
+    service::Service,
+};

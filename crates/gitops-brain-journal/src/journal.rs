@@ -1,0 +1,63 @@
+//! What every store of facts does.
+
+use std::{fmt, pin::Pin};
+
+use gitops_brain::Fact;
+
+use crate::JournalError;
+
+/// What a journal will answer. The work goes on even if nobody waits for it any more: a fact may be
+/// stored though the one who brought it has gone.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send>>;
+
+/// A durable, append-only list of facts, each of them once.
+///
+/// Positions grow from 1 in the order in which facts became durable: whoever has read up to a
+/// position misses nothing at or before it.
+pub trait Journal: fmt::Debug + Send + Sync + 'static {
+    /// Stores facts durably, all of them or none, and tells of each where it stands and whether it
+    /// is new.
+    fn append(&self, facts: &[Fact]) -> Answer<Vec<Appended>>;
+
+    /// Reads on after a position, at most `limit` facts. None are left if there are fewer.
+    fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>>;
+
+    /// Finishes what was begun and lets go of the store. What is asked of it afterwards fails.
+    fn close(&self) -> Answer<()>;
+}
+
+/// What became of a fact that was appended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// Where it stands.
+    pub position: u64,
+    /// Whether it was not there already.
+    pub new: bool,
+}
+
+impl Appended {
+    /// A fact that stands at a position.
+    #[must_use]
+    pub fn new(position: u64, new: bool) -> Self {
+        Self { position, new }
+    }
+}
+
+/// A fact in a journal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Where it stands.
+    pub position: u64,
+    /// What it says.
+    pub fact: Fact,
+}
+
+impl Entry {
+    /// A fact that stands at a position.
+    #[must_use]
+    pub fn new(position: u64, fact: Fact) -> Self {
+        Self { position, fact }
+    }
+}

@@ -1,0 +1,61 @@
+//! The file's form: recognised before anything is written to it.
+
+use rusqlite::Connection;
+
+use crate::JournalError;
+
+/// Tells our files from those of other programs: "GOBr" in ASCII.
+const APPLICATION_ID: i64 = 0x474F_4272;
+
+/// The form of the tables that this release writes.
+const VERSION: i64 = 1;
+
+/// `AUTOINCREMENT`, so that a position is never used twice, even if rows are deleted one day.
+const TABLES: &str = "
+    CREATE TABLE facts (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id       BLOB    NOT NULL UNIQUE,
+        at       INTEGER NOT NULL, -- milliseconds since 1970
+        line     TEXT    NOT NULL
+    ) STRICT;
+";
+
+/// Makes sure that the file is a sound journal of ours, or makes one of an empty file. Everything
+/// else is refused before the first write.
+pub(crate) fn prepare(connection: &mut Connection) -> Result<(), JournalError> {
+    let application_id = pragma(connection, "application_id")?;
+    let version = pragma(connection, "user_version")?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application_id, version) {
+        (0, 0) if tables == 0 => create(connection),
+        (APPLICATION_ID, VERSION) => check(connection),
+        (APPLICATION_ID, newer) if newer > VERSION => Err(JournalError::Newer {
+            cause: format!("schema {newer}, this release reads up to {VERSION}"),
+        }),
+        (APPLICATION_ID, version) => {
+            Err(JournalError::Corrupt { cause: format!("there is no schema {version}") })
+        }
+        _ => {
+            Err(JournalError::Corrupt { cause: "it is the database of another program".to_owned() })
+        }
+    }
+}
+
+fn create(connection: &mut Connection) -> Result<(), JournalError> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// Damage is found now, and not when a fact is missing.
+fn check(connection: &Connection) -> Result<(), JournalError> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(JournalError::Corrupt { cause: found }) }
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, JournalError> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
+}

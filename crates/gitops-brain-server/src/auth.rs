@@ -1,0 +1,219 @@
+//! Who may say what: the keys of clusters, and the tokens of everybody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use gitops_brain::{
+    ClusterName, EnvironmentName, IngestError, SIGNATURE_HEADER, SignatureError, Verifier,
+};
+
+use crate::{
+    config::{Cluster, Config, Scope, Token},
+    problem::Problem,
+    secret::{Secret, TokenDigest},
+};
+
+/// All that requests are checked against.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// None declared: any cluster may speak, without a key.
+    clusters: BTreeMap<ClusterName, Credentials>,
+    /// Takes the place of a cluster that there is not.
+    nobody: Credentials,
+    /// None declared: everybody may do everything.
+    tokens: Vec<Token>,
+}
+
+/// How the events of one cluster are known to be its own.
+#[derive(Debug)]
+struct Credentials {
+    verifier: Option<Verifier>,
+    /// Checks a wrong signature on, so that refusing it costs as much for every cluster and for
+    /// none: the time it takes does not tell which clusters there are.
+    filler: Option<Verifier>,
+    bearer_tokens: Vec<TokenDigest>,
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    token: Option<(usize, Token)>,
+}
+
+impl Gate {
+    pub(crate) fn new(config: &Config) -> Result<Self, gitops_brain::KeyError> {
+        let work = |cluster: &Cluster| cluster.hmac_keys.iter().map(attempts).sum::<usize>();
+        let most = config.clusters.values().map(work).max().unwrap_or(0);
+        let bearers = config.clusters.values().map(|cluster| cluster.bearer_tokens.len()).max();
+        let clusters = config
+            .clusters
+            .iter()
+            .map(|(name, cluster)| {
+                let verifier = match &*cluster.hmac_keys {
+                    [] => None,
+                    keys => Some(Verifier::new(keys.iter().map(Secret::expose))?),
+                };
+                let credentials = Credentials {
+                    verifier,
+                    filler: filler(most.saturating_sub(work(cluster)))?,
+                    bearer_tokens: cluster.bearer_tokens.clone(),
+                };
+                Ok((name.clone(), credentials))
+            })
+            .collect::<Result<_, _>>()?;
+        let nobody = Credentials {
+            verifier: None,
+            filler: filler(most.max(1))?,
+            // No token digests to it.
+            bearer_tokens: vec![TokenDigest::of(b"\0"); bearers.unwrap_or(0)],
+        };
+        Ok(Self { clusters, nobody, tokens: config.tokens.clone() })
+    }
+
+    /// Lets an event in if it is of the cluster that it says. A cluster that there is not gets the
+    /// same answer as a wrong signature.
+    pub(crate) fn admit(
+        &self,
+        cluster: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<ClusterName, Problem> {
+        if self.clusters.is_empty() {
+            return Ok(ClusterName::new(cluster)?);
+        }
+        let (name, credentials) = match self.clusters.get_key_value(cluster) {
+            Some((name, credentials)) => (Some(name), credentials),
+            None => (None, &self.nobody),
+        };
+        let signature = headers.get(SIGNATURE_HEADER).map(|value| value.as_bytes());
+        let refused = match credentials.verify(signature, body) {
+            Ok(()) => None,
+            Err(error) => Some(Problem::from(IngestError::from(error))),
+        };
+        let bearer = bearer(headers);
+        let known = bearer.is_some_and(|token| credentials.knows(token));
+        match (name, refused) {
+            (Some(name), None) => Ok(name.clone()),
+            (Some(name), Some(_)) if known => Ok(name.clone()),
+            (_, Some(refused)) if signature.is_some() || bearer.is_none() => Err(refused),
+            _ => Err(unknown_token()),
+        }
+    }
+
+    /// Tells who asks.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if self.tokens.is_empty() {
+            return Ok(Caller { token: None });
+        }
+        let Some(presented) = bearer(headers) else {
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "token.missing",
+                "send a token: `Authorization: Bearer …`",
+            ));
+        };
+        let digest = TokenDigest::of(presented);
+        let mut found = None;
+        for (index, token) in self.tokens.iter().enumerate() {
+            if token.digest == digest {
+                found = Some((index, token.clone()));
+            }
+        }
+        match found {
+            Some(token) => Ok(Caller { token: Some(token) }),
+            None => Err(unknown_token()),
+        }
+    }
+}
+
+impl Credentials {
+    fn verify(&self, signature: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
+        let refused = match &self.verifier {
+            Some(verifier) => match verifier.verify(signature, body) {
+                Ok(_) => return Ok(()),
+                Err(error) => Some(error),
+            },
+            None => None,
+        };
+        let filled = self.filler.as_ref().map(|filler| filler.verify(signature, body));
+        match (refused, filled) {
+            (Some(error), _) | (None, Some(Err(error))) => Err(error),
+            // A cluster without keys signs nothing.
+            (None, _) => Err(SignatureError::Mismatch),
+        }
+    }
+
+    fn knows(&self, token: &[u8]) -> bool {
+        let digest = TokenDigest::of(token);
+        self.bearer_tokens.iter().fold(false, |known, token| known | (*token == digest))
+    }
+}
+
+impl Caller {
+    /// Refuses what the token has no scope for.
+    pub(crate) fn may(&self, scope: Scope) -> Result<(), Problem> {
+        match &self.token {
+            Some((_, token)) if !token.scopes.contains(&scope) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "token.scope",
+                format!("the token `{}` lacks the scope `{scope}`", token.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses environments that are not the token's.
+    pub(crate) fn may_in(&self, environment: &EnvironmentName) -> Result<(), Problem> {
+        match &self.token {
+            Some((_, token)) if !self.sees(environment) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "token.environment",
+                format!("the token `{}` is not for environment {environment}", token.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn sees(&self, environment: &EnvironmentName) -> bool {
+        self.environments().is_none_or(|allowed| allowed.contains(environment))
+    }
+
+    /// The environments that it is confined to, if it is.
+    pub(crate) fn environments(&self) -> Option<&BTreeSet<EnvironmentName>> {
+        self.token.as_ref().and_then(|(_, token)| token.environments.as_ref())
+    }
+
+    /// The token's place in the list of all, to count by.
+    pub(crate) fn token(&self) -> Option<usize> {
+        self.token.as_ref().map(|(index, _)| *index)
+    }
+
+    /// The token's name, for the log.
+    pub(crate) fn name(&self) -> &str {
+        self.token.as_ref().map_or("anyone", |(_, token)| &token.name)
+    }
+}
+
+/// How often a signature is computed to find that it is not by this key: keys with white space around
+/// them are tried without it too.
+fn attempts(key: &Secret) -> usize {
+    let key = key.expose();
+    if key.trim_ascii().len() == key.len() { 1 } else { 2 }
+}
+
+/// A verifier that is asked only for the work it makes: what it finds good is refused as well.
+fn filler(keys: usize) -> Result<Option<Verifier>, gitops_brain::KeyError> {
+    let keys = keys.min(gitops_brain::MAX_KEYS);
+    let verifier = || Verifier::new((0..keys).map(|index| format!("filler {index}")));
+    (keys > 0).then(verifier).transpose()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+fn unknown_token() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "token.unknown", "nobody has this token")
+}

@@ -1,0 +1,499 @@
+//! What the server is told: where to listen, where to store, whom to trust, what to expect.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write as _},
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gitops_brain::{ClusterName, EnvironmentName, HealthChecks, Policy, Require, format_duration};
+
+use crate::{
+    config_file,
+    secret::{self, Secret, TokenDigest},
+};
+
+/// Keys shorter than this can be guessed by trying.
+const SHORT_SECRET: usize = 16;
+
+/// The configuration of a server.
+///
+/// The default is for trying things out: it listens on the loopback address, stores in the working
+/// folder, and trusts everyone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The journal's file.
+    pub database: PathBuf,
+    /// How long what is no longer needed is remembered.
+    pub retention: Duration,
+    /// Whether to listen on other than loopback addresses though anyone could send anything.
+    pub insecure: bool,
+    /// The clusters that may send events. None: any name, without a key.
+    pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// Environments and reconcilers.
+    pub policy: Policy,
+    /// Who may ask and register. None: everyone.
+    pub tokens: Vec<Token>,
+}
+
+/// How events of a cluster are known to be its own. It needs a key or a token.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Cluster {
+    /// The keys of Flux's provider `generic-hmac`; several while they are changed.
+    pub hmac_keys: Vec<Secret>,
+    /// The tokens that Flux's provider `generic` sends in a header `Authorization`.
+    pub bearer_tokens: Vec<TokenDigest>,
+}
+
+/// Somebody who may ask or register.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Token {
+    /// What the log calls it.
+    pub name: String,
+    /// What it is known by.
+    pub digest: TokenDigest,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// The environments that it may do it in; `None` for all.
+    pub environments: Option<BTreeSet<EnvironmentName>>,
+}
+
+impl Token {
+    /// A token that may do these things in all environments.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        digest: TokenDigest,
+        scopes: impl IntoIterator<Item = Scope>,
+    ) -> Self {
+        Self { name: name.into(), digest, scopes: scopes.into_iter().collect(), environments: None }
+    }
+}
+
+/// What a token may be allowed to do.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Ask.
+    Read,
+    /// Register rollouts, and send commit objects.
+    Write,
+    /// Claim the parents of commits without proof.
+    Ancestry,
+    /// Take reconcilers out of what is expected.
+    Admin,
+}
+
+impl Scope {
+    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Ancestry, Self::Admin];
+
+    /// The scope as the configuration has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Ancestry => "ancestry",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What flags say: it wins over the environment, which wins over the file.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Overrides {
+    /// As `listen` in the file.
+    pub listen: Option<String>,
+    /// As `database` in the file.
+    pub database: Option<String>,
+    /// As `retention` in the file.
+    pub retention: Option<String>,
+    /// As `insecure = true` in the file.
+    pub insecure: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            database: PathBuf::from("gitops-brain.db"),
+            retention: Duration::from_hours(90 * 24),
+            insecure: false,
+            clusters: BTreeMap::new(),
+            policy: Policy::default(),
+            tokens: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration from a file, if there is one, the environment variables
+    /// `GITOPS_BRAIN_LISTEN`, `GITOPS_BRAIN_DATABASE`, `GITOPS_BRAIN_RETENTION` and
+    /// `GITOPS_BRAIN_INSECURE`, and flags.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, at once.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::load_with(path, overrides, &secret::variable)
+    }
+
+    /// The same with other environment variables than those of the process, which secrets are read
+    /// from too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_with(
+        path: Option<&Path>,
+        overrides: &Overrides,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let mut config = Self::default();
+        if let Some(path) = path {
+            match fs::read_to_string(path) {
+                Ok(text) => {
+                    config_file::read(&text, variable, &mut config, &mut faults);
+                    for fault in &mut faults {
+                        fault.place.get_or_insert_default().insert_str(0, &file(path));
+                    }
+                }
+                Err(error) => faults.push(Fault {
+                    place: Some(file(path)),
+                    message: format!("it cannot be read: {error}"),
+                }),
+            }
+        }
+        config.set(overrides, variable, &mut faults);
+        // What the parts make together can only be judged if each is in order.
+        if faults.is_empty() {
+            config.judge(&mut faults);
+        }
+        if faults.is_empty() { Ok(config) } else { Err(ConfigError { faults }) }
+    }
+
+    /// Looks at the whole: whether it is safe, and fits together.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, at once.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        self.judge(&mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+    }
+
+    fn set(
+        &mut self,
+        overrides: &Overrides,
+        variable: &dyn Fn(&str) -> Option<String>,
+        faults: &mut Vec<Fault>,
+    ) {
+        let told = |flag: &str, value: &Option<String>| -> Option<(String, String)> {
+            let name = format!("GITOPS_BRAIN_{}", flag.to_ascii_uppercase());
+            match value {
+                Some(value) => Some((format!("--{flag}"), value.clone())),
+                None => variable(&name).map(|value| (name, value)),
+            }
+        };
+        let mut fault = |place: String, message: String| {
+            faults.push(Fault { place: Some(place), message });
+        };
+        if let Some((place, value)) = told("listen", &overrides.listen) {
+            match parse_listen(&value) {
+                Ok(listen) => self.listen = listen,
+                Err(message) => fault(place, message),
+            }
+        }
+        if let Some((place, value)) = told("database", &overrides.database) {
+            match parse_database(&value) {
+                Ok(database) => self.database = database,
+                Err(message) => fault(place, message),
+            }
+        }
+        if let Some((place, value)) = told("retention", &overrides.retention) {
+            match gitops_brain::parse_duration(&value) {
+                Ok(retention) => self.retention = retention,
+                Err(error) => fault(place, error.to_string()),
+            }
+        }
+        match told("insecure", &overrides.insecure.then(|| "true".to_owned())) {
+            Some((_, value)) if value == "true" || value == "1" => self.insecure = true,
+            Some((_, value)) if value == "false" || value == "0" => self.insecure = false,
+            Some((place, _)) => fault(place, "write `true` or `false`".to_owned()),
+            None => {}
+        }
+    }
+
+    fn judge(&self, faults: &mut Vec<Fault>) {
+        let mut fault = |message: String| faults.push(Fault { place: None, message });
+        if !self.listen.ip().is_loopback() && !self.insecure {
+            if self.clusters.is_empty() {
+                fault(format!(
+                    "on {} anyone could send events: declare the clusters with their keys, or \
+                     insist with `insecure = true`",
+                    self.listen
+                ));
+            }
+            if self.tokens.is_empty() {
+                fault(format!(
+                    "on {} anyone could ask and register: declare tokens, or insist with \
+                     `insecure = true`",
+                    self.listen
+                ));
+            }
+        }
+        for (name, cluster) in &self.clusters {
+            if cluster.hmac_keys.is_empty() && cluster.bearer_tokens.is_empty() {
+                fault(format!("cluster {name} has neither `hmac_keys` nor `bearer_tokens`"));
+            }
+        }
+        for (name, environment) in &self.policy.environments {
+            if environment.reconcilers.is_empty()
+                && !self.clusters.is_empty()
+                && !self.clusters.contains_key(name.as_str())
+            {
+                fault(format!(
+                    "environment {name} has no `reconcilers`, and no cluster of that name is declared"
+                ));
+            }
+        }
+    }
+
+    /// What is allowed, and yet most likely not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.listen.ip().is_loopback() && self.insecure {
+            if self.clusters.is_empty() {
+                warnings.push(format!("anyone who reaches {} can send events", self.listen));
+            }
+            if self.tokens.is_empty() {
+                warnings.push(format!("anyone who reaches {} can ask and register", self.listen));
+            }
+        }
+        let mut owners: BTreeMap<&[u8], &ClusterName> = BTreeMap::new();
+        for (name, cluster) in &self.clusters {
+            for key in &cluster.hmac_keys {
+                let key = key.expose().trim_ascii();
+                if key.len() < SHORT_SECRET {
+                    warnings.push(format!(
+                        "a key of cluster {name} has only {} bytes: make one with `openssl rand \
+                         -hex 32`",
+                        key.len()
+                    ));
+                }
+                match owners.insert(key, name) {
+                    Some(other) if other == name => {
+                        warnings.push(format!("cluster {name} has the same key twice"));
+                    }
+                    Some(other) => warnings.push(format!(
+                        "clusters {other} and {name} share a key: each can speak for the other"
+                    )),
+                    None => {}
+                }
+            }
+        }
+        for (name, environment) in &self.policy.environments {
+            if environment.reconcilers.iter().any(|selector| !selector.is_pattern()) {
+                continue;
+            }
+            warnings.push(format!(
+                "environment {name} names no reconciler: success is said only {} after its clusters \
+                 are first heard, and a reconciler that never reports is not missed",
+                format_duration(environment.learning)
+            ));
+        }
+        warnings
+    }
+
+    /// The configuration in words: what it means, and what is doubtful.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail, here and below.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let reach = if self.listen.ip().is_loopback() { ", this machine only" } else { "" };
+        writeln!(text, "listens on   {}{reach}", self.listen)?;
+        writeln!(text, "stores in    {} (SQLite)", self.database.display())?;
+        writeln!(text, "remembers    {}", in_days(self.retention))?;
+        writeln!(text, "clusters")?;
+        if self.clusters.is_empty() {
+            writeln!(text, "  any name, without a key")?;
+        }
+        for (name, cluster) in &self.clusters {
+            let means = [
+                counted(cluster.hmac_keys.len(), "HMAC key"),
+                counted(cluster.bearer_tokens.len(), "bearer token"),
+            ];
+            let means: Vec<_> = means.into_iter().flatten().collect();
+            writeln!(text, "  {name}: {}", means.join(", "))?;
+        }
+        writeln!(text, "environments")?;
+        if self.policy.environments.is_empty() {
+            writeln!(text, "  each cluster is the environment of its name")?;
+        }
+        for (name, environment) in &self.policy.environments {
+            let require = match environment.require {
+                Require::Applied => "applied",
+                Require::Healthy => "healthy",
+            };
+            let timeout = format_duration(environment.timeout);
+            writeln!(text, "  {name}: {require} within {timeout}")?;
+            for selector in &environment.reconcilers {
+                let what = if selector.is_pattern() { "those known of" } else { "expects" };
+                writeln!(text, "    {what} {selector}")?;
+            }
+            if environment.reconcilers.is_empty() {
+                writeln!(text, "    all known of cluster {name}")?;
+            }
+            if environment.health_checks != HealthChecks::Inferred {
+                let says = health_checks(environment.health_checks);
+                writeln!(text, "    health checks {says}")?;
+            }
+        }
+        for (selector, reconciler) in &self.policy.reconcilers {
+            writeln!(
+                text,
+                "  {selector}: health checks {}",
+                health_checks(reconciler.health_checks)
+            )?;
+        }
+        writeln!(text, "tokens")?;
+        if self.tokens.is_empty() {
+            writeln!(text, "  none needed")?;
+        }
+        for token in &self.tokens {
+            let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
+            let environments = match &token.environments {
+                Some(names) => {
+                    names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ")
+                }
+                None => "all environments".to_owned(),
+            };
+            writeln!(text, "  {}: {} in {environments}", token.name, scopes.join(", "))?;
+        }
+        for warning in self.warnings() {
+            writeln!(text, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is wrong with a configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Fault {
+    /// `FILE:LINE`, a flag or an environment variable.
+    pub place: Option<String>,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// The stable code, `config.invalid`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "config.invalid"
+    }
+
+    /// Each of them, those of the file in the order of its lines.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{}` is not an address with a port, as `127.0.0.1:8080`", text.escape_debug())
+    })
+}
+
+pub(crate) fn parse_database(text: &str) -> Result<PathBuf, String> {
+    match text.split_once("://") {
+        Some((scheme @ ("postgres" | "postgresql"), _)) => {
+            Err(format!("`{scheme}://` is not supported by this release: give the path of a file"))
+        }
+        Some(_) => Err("give the path of a file".to_owned()),
+        None if text.is_empty() => Err("it is empty: give the path of a file".to_owned()),
+        None => Ok(PathBuf::from(text)),
+    }
+}
+
+fn file(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn counted(count: usize, what: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        count => Some(format!("{count} {what}s")),
+    }
+}
+
+fn health_checks(health_checks: HealthChecks) -> &'static str {
+    match health_checks {
+        HealthChecks::Enabled => "enabled",
+        HealthChecks::Disabled => "disabled",
+        HealthChecks::Inferred => "inferred",
+    }
+}
+
+fn in_days(duration: Duration) -> String {
+    let days = Duration::from_hours(24).as_secs();
+    if duration.as_secs().is_multiple_of(days) && !duration.is_zero() {
+        format!("{}d", duration.as_secs() / days)
+    } else {
+        format_duration(duration)
+    }
+}

@@ -1,0 +1,214 @@
+//! What drives the brain: the clock, the journal's writer, and what is done from time to time. There
+//! is no other clock in the server.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use gitops_brain::{Fact, FactBody};
+use gitops_brain_journal::{Appended, JournalError};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+use crate::service::{Inner, StoreFailure};
+
+/// How often heartbeats are stored. A crash forgets at most so much of when reconcilers were last
+/// heard.
+const FLUSH_EVERY: Duration = Duration::from_mins(1);
+
+/// How often what is no longer needed is forgotten, and when first: not at once, so that a server
+/// that restarts again and again has other things to do.
+const FORGET_EVERY: Duration = Duration::from_hours(24);
+const FORGET_FIRST: Duration = Duration::from_mins(10);
+
+/// How long the clock sleeps at most: the machine may have been asleep, or its clock set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How long the clock sleeps at least, so that a deadline which does not go away costs little.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
+
+/// When settlements that could not be stored are tried again.
+const OWED_RETRY: Duration = Duration::from_secs(2);
+
+/// The most submissions that are stored together.
+const MAX_BATCH: usize = 1_024;
+
+/// The time, as everything in the server has it.
+#[must_use]
+pub(crate) fn now() -> DateTime<Utc> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    DateTime::from(std::time::SystemTime::now())
+}
+
+/// Facts that somebody wants stored and applied.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) reply: oneshot::Sender<Result<Vec<Appended>, StoreFailure>>,
+}
+
+/// Stores facts and applies them in the journal's order, until the server stops.
+///
+/// All that wait go into one transaction; those who come meanwhile go into the next.
+pub(crate) async fn write(inner: Arc<Inner>, mut submissions: mpsc::Receiver<Submission>) {
+    let mut stop = inner.stop.subscribe();
+    if *stop.borrow_and_update() {
+        submissions.close();
+    }
+    let mut batch = Vec::new();
+    let mut retry = false;
+    loop {
+        tokio::select! {
+            received = submissions.recv_many(&mut batch, MAX_BATCH) => {
+                if received == 0 {
+                    break;
+                }
+            }
+            () = inner.owes.notified() => {}
+            () = time::sleep(OWED_RETRY), if retry => {}
+            // What was submitted before is still taken.
+            _ = stop.changed() => submissions.close(),
+        }
+        retry = store(&inner, std::mem::take(&mut batch)).await.is_err();
+    }
+    // Settlements of the last batch; what cannot be stored now is found again at the next start.
+    let _ = store(&inner, Vec::new()).await;
+}
+
+/// Stores a batch with what is owed, applies it, and tells everybody.
+async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure> {
+    let owed = std::mem::take(&mut inner.live().owed);
+    let facts: Vec<Fact> =
+        owed.iter().chain(batch.iter().flat_map(|submission| &submission.facts)).cloned().collect();
+    if facts.is_empty() {
+        return Ok(());
+    }
+    match inner.journal.append(&facts).await {
+        Ok(appended) => {
+            inner.store_works(true);
+            apply(inner, batch, &appended, owed.len());
+            Ok(())
+        }
+        Err(error) => {
+            inner.store_works(false);
+            tracing::error!(code = error.code(), %error, facts = facts.len(), "not stored");
+            let mut live = inner.live();
+            live.owed.extend(owed);
+            batch.iter().for_each(|submission| live.arrive(&submission.facts));
+            drop(live);
+            let failure = StoreFailure::from(&error);
+            for submission in batch {
+                // Whoever submitted it may have gone, here and below.
+                let _ = submission.reply.send(Err(failure.clone()));
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn apply(inner: &Inner, batch: Vec<Submission>, appended: &[Appended], owed: usize) {
+    let now = now();
+    let mut appended = appended.iter();
+    let mut replies = Vec::with_capacity(batch.len());
+    let mut live = inner.live();
+    for appended in appended.by_ref().take(owed) {
+        // The brain knows them already.
+        live.position = live.position.max(appended.position);
+    }
+    for Submission { facts, reply } in batch {
+        let stored: Vec<Appended> = appended.by_ref().take(facts.len()).copied().collect();
+        for (fact, appended) in facts.iter().zip(&stored) {
+            live.position = live.position.max(appended.position);
+            live.apply(fact, now);
+        }
+        live.arrive(&facts);
+        replies.push((reply, stored));
+    }
+    for (reply, stored) in replies {
+        let _ = reply.send(Ok(stored));
+    }
+    live.wake(now);
+    let owes = !live.owed.is_empty();
+    drop(live);
+    if owes {
+        inner.owes.notify_one();
+    }
+    inner.clock.notify_one();
+}
+
+/// Lets time pass: sleeps until the next deadline, or until there is another one.
+pub(crate) async fn keep_time(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    while !*stop.borrow_and_update() {
+        let deadline = inner.live().brain.next_deadline();
+        let sleep = deadline.map_or(LONGEST_SLEEP, |deadline| {
+            let left = deadline.signed_duration_since(now()).to_std().unwrap_or_default();
+            left.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
+        });
+        tokio::select! {
+            () = time::sleep(sleep) => {}
+            () = inner.clock.notified() => {}
+            _ = stop.changed() => {}
+        }
+        let now = now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            let mut live = inner.live();
+            live.expire(now);
+            live.wake(now);
+            if !live.owed.is_empty() {
+                inner.owes.notify_one();
+            }
+        }
+    }
+}
+
+/// Stores the newest heartbeats from time to time.
+pub(crate) async fn flush(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    while !*stop.borrow_and_update() {
+        tokio::select! {
+            () = time::sleep(FLUSH_EVERY) => flush_heartbeats(&inner).await,
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Stores the newest heartbeat of each reconciler. They are kept for the next time if that fails.
+pub(crate) async fn flush_heartbeats(inner: &Inner) {
+    let heartbeats = std::mem::take(&mut inner.live().heartbeats);
+    let facts: Vec<Fact> = heartbeats.into_values().collect();
+    if facts.is_empty() {
+        return;
+    }
+    tracing::debug!(facts = facts.len(), "storing heartbeats");
+    if inner.submit(facts.clone()).await.is_err() {
+        inner.live().keep_heartbeats(facts);
+    }
+}
+
+/// Forgets what is no longer needed from time to time.
+pub(crate) async fn forget(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    let mut sleep = FORGET_FIRST;
+    while !*stop.borrow_and_update() {
+        tokio::select! {
+            () = time::sleep(sleep) => {
+                sleep = FORGET_EVERY;
+                let now = now();
+                let Some(before) = now.checked_sub_signed(inner.retention) else { continue };
+                let fact = Fact::new(now, FactBody::Forgotten { before });
+                if inner.submit(vec![fact]).await.is_ok() {
+                    tracing::info!(%before, "forgot what is no longer needed");
+                }
+            }
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+impl From<&JournalError> for StoreFailure {
+    fn from(error: &JournalError) -> Self {
+        Self { code: error.code(), detail: error.to_string() }
+    }
+}

@@ -1,0 +1,89 @@
+//! `POST /v1/events/{cluster}`: what Flux has to say.
+
+use axum::{
+    body::Body,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use gitops_brain::{Changed, Fact, FactBody, Ingested, observe};
+use serde::Serialize;
+
+use crate::{
+    driver,
+    problem::{Problem, json},
+    request,
+    service::{Inner, Service},
+};
+
+#[derive(Serialize)]
+struct Taken {
+    result: &'static str,
+    code: Option<&'static str>,
+}
+
+/// Verifies, parses, stores, applies, and only then answers: an event that was answered is not lost.
+pub(crate) async fn post(
+    State(Service(inner)): State<Service>,
+    cluster: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let cluster = request::path(cluster)?;
+    let taken = take(&inner, &cluster, &headers, body).await;
+    if let Err(problem) = &taken {
+        // The name is what the sender wrote: quoted, it cannot forge a line.
+        let cluster: String = cluster.chars().take(80).collect();
+        tracing::warn!(?cluster, code = problem.code(), "event refused");
+    }
+    taken
+}
+
+async fn take(
+    inner: &Inner,
+    cluster: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = request::body(body).await?;
+    let cluster = inner.gate.admit(cluster, headers, &body)?;
+    let fact = match observe(&cluster, &body, driver::now())? {
+        Ingested::Fact(fact) => *fact,
+        Ingested::Ignored(why) => return Ok(answer(StatusCode::OK, "ignored", Some(why.code()))),
+        _ => return Ok(answer(StatusCode::OK, "ignored", None)),
+    };
+    let Some(facts) = news(inner, fact) else { return Ok(answer(StatusCode::OK, "known", None)) };
+    let appended = match inner.submit(facts.clone()).await {
+        Ok(appended) => appended,
+        Err(problem) => {
+            // The last of them is the sender's to send again; a heartbeat before it is ours to keep.
+            let before = facts.len().saturating_sub(1);
+            inner.live().keep_heartbeats(facts.into_iter().take(before));
+            return Err(problem);
+        }
+    };
+    match appended.last() {
+        Some(appended) if !appended.new => Ok(answer(StatusCode::OK, "known", None)),
+        _ => Ok(answer(StatusCode::ACCEPTED, "accepted", None)),
+    }
+}
+
+/// What has to be stored of an event: nothing of one that only says that its reconciler is still
+/// there. That is applied at once and stored with others of its kind.
+fn news(inner: &Inner, fact: Fact) -> Option<Vec<Fact>> {
+    let FactBody::Observed(observation) = &fact.body else { return Some(vec![fact]) };
+    let mut live = inner.live();
+    if live.brain.preview(&fact) == Changed::LastHeard {
+        live.brain.apply(&fact, fact.at);
+        live.keep_heartbeats([fact]);
+        return None;
+    }
+    // A heartbeat that came before and counts as later must not be missing when this one is read
+    // again: they are stored together.
+    let before = live.heartbeats.remove(&observation.object);
+    Some(before.into_iter().chain([fact]).collect())
+}
+
+fn answer(status: StatusCode, result: &'static str, code: Option<&'static str>) -> Response {
+    json(status, &Taken { result, code })
+}

@@ -1,0 +1,59 @@
+//! Which request goes where.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post, put},
+};
+
+use crate::{ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service};
+
+/// All routes over a running brain, to be served alone or nested in a router of one's own.
+pub fn router(service: Service) -> Router {
+    Router::new()
+        .route("/v1/events/{cluster}", post(events::post))
+        .route("/v1/rollouts", get(rollouts::list))
+        .route("/v1/rollouts/{environment}/{commit}", put(rollouts::put).get(rollouts::get))
+        .route("/v1/commits/{commit}", get(rollouts::commit))
+        .route("/v1/reconcilers", get(reconcilers::list))
+        .route(
+            "/v1/reconcilers/{cluster}/{kind}/{namespace}/{name}",
+            axum::routing::delete(reconcilers::remove),
+        )
+        .route("/v1/ancestry", post(ancestry::post))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(finish))
+        .with_state(service)
+}
+
+async fn no_route() -> Response {
+    Problem::new(StatusCode::NOT_FOUND, "route.unknown", "there is nothing at this path")
+        .into_response()
+}
+
+async fn no_method() -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "route.method",
+        "this path is not for this method: see the header `Allow`",
+    )
+    .into_response()
+}
+
+/// What all answers have in common. They are true for a moment only, and for whoever asked.
+async fn finish(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    tracing::debug!(%method, ?path, status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

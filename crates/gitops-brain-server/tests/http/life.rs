@@ -1,0 +1,95 @@
+//! Starting, stopping, and starting again.
+
+use gitops_brain_server::bind;
+use serde_json::json;
+
+use crate::harness::{A, B, CONFIG, applying, config, failed, healthy, start, start_in};
+
+#[tokio::test]
+async fn a_restart_changes_nothing() {
+    let server = start().await;
+    server.put(&format!("/v1/rollouts/staging/{A}"), &json!({ "labels": { "app": "x" } })).await;
+    server.put(&format!("/v1/rollouts/staging/{B}"), &json!({})).await;
+    for event in [applying(40, A), failed(30, A), healthy(20, A), applying(10, B)] {
+        server.event(&event).await;
+    }
+    let seen = async |server: &crate::harness::Running| {
+        let mut seen = Vec::new();
+        for commit in [A, B] {
+            let (_, mut status) = server.get(&format!("/v1/rollouts/staging/{commit}")).await;
+            status["evaluated_at"] = json!(null);
+            let digest = status["version"].as_str().unwrap().rsplit_once('.').unwrap().1.to_owned();
+            status["version"] = json!(digest);
+            seen.push(status);
+        }
+        seen
+    };
+    let before = seen(&server).await;
+    let folder = server.stop().await;
+    let server = start_in(CONFIG, folder).await;
+    assert_eq!(seen(&server).await, before);
+    let (_, ready) = server.get("/readyz").await;
+    assert_eq!(ready["facts_loaded"], ready["position"]);
+    assert_eq!(ready["position"], 8, "two registrations, four events, two settlements");
+}
+
+#[tokio::test]
+async fn a_settlement_that_a_crash_swallowed_is_recorded() {
+    use gitops_brain::{ClusterName, Fact, FactBody, Ingested, Registration, observe};
+    use gitops_brain_journal::{Journal, SqliteJournal};
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(CONFIG, &folder);
+    let journal = SqliteJournal::open(&config.database).unwrap();
+    let staging = "staging".parse().unwrap();
+    let declared = config.policy.of(&staging);
+    let registration = Registration::new(staging, A.parse().unwrap(), &declared);
+    let now = crate::harness::now();
+    let registered = Fact::new(now, FactBody::Registered(registration));
+    let cluster = ClusterName::new("staging").unwrap();
+    let body = healthy(1, A).to_string();
+    let Ingested::Fact(observed) = observe(&cluster, body.as_bytes(), now).unwrap() else {
+        panic!("ignored")
+    };
+    journal.append(&[registered, *observed]).await.unwrap();
+    drop(journal);
+    let server = start_in(CONFIG, folder).await;
+    let (_, status) = server.get(&format!("/v1/rollouts/staging/{A}")).await;
+    assert_eq!(status["first_settled"]["outcome"], "succeeded");
+    let folder = server.stop().await;
+    let journal = SqliteJournal::open(folder.path().join("gitops-brain.db")).unwrap();
+    let entries = journal.read_after(2, 10).await.unwrap();
+    assert!(matches!(entries[0].fact.body, FactBody::Settled(_)), "{entries:?}");
+    assert_eq!(entries.len(), 1);
+}
+
+#[tokio::test]
+async fn two_servers_on_one_file_are_one_too_many() {
+    let server = start().await;
+    let error = bind(&config(CONFIG, &server.folder)).await.unwrap_err();
+    assert_eq!(error.code(), "store.unavailable");
+    assert!(error.to_string().contains("another process"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(CONFIG, &folder);
+    std::fs::write(
+        &config.database,
+        "this is not a database, and long enough to be read".repeat(99),
+    )
+    .unwrap();
+    let before = std::fs::read(&config.database).unwrap();
+    let error = bind(&config).await.unwrap_err();
+    assert_eq!(error.code(), "store.corrupt");
+    assert_eq!(std::fs::read(&config.database).unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said() {
+    let server = start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(CONFIG, &folder);
+    config.listen = server.url.trim_start_matches("http://").parse().unwrap();
+    assert_eq!(bind(&config).await.unwrap_err().code(), "server.listen");
+}

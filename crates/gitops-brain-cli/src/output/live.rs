@@ -1,0 +1,93 @@
+//! A wait on a terminal: one line per reconciler that changes in place.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{
+    args::Format,
+    exit::Failure,
+    out::Out,
+    output::{Reporter, conclude, verdict::progress},
+    status::Answer,
+    text::one_line,
+    wait::Ended,
+};
+
+/// The most lines on the screen.
+const MAX_LINES: usize = 20;
+
+#[derive(Debug)]
+pub(crate) struct Live {
+    format: Format,
+    out: Out,
+    screen: MultiProgress,
+    lines: BTreeMap<(String, String), ProgressBar>,
+}
+
+impl Live {
+    pub(crate) fn new(format: Format, mut out: Out, title: &str) -> Self {
+        out.line(title);
+        let target = match format {
+            Format::Text => ProgressDrawTarget::stdout(),
+            Format::Json => ProgressDrawTarget::stderr(),
+        };
+        let screen = MultiProgress::with_draw_target(target);
+        Self { format, out, screen, lines: BTreeMap::new() }
+    }
+
+    fn show(&mut self, environment: &str, name: &str, text: &str) {
+        let key = (environment.to_owned(), name.to_owned());
+        if !self.lines.contains_key(&key) {
+            if self.lines.len() >= MAX_LINES {
+                return;
+            }
+            let line = self.screen.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+                line.set_style(style);
+            }
+            line.enable_steady_tick(Duration::from_millis(250));
+            self.lines.insert(key.clone(), line);
+        }
+        if let Some(line) = self.lines.get(&key) {
+            line.set_message(text.to_owned());
+        }
+    }
+}
+
+impl Reporter for Live {
+    fn note(&mut self, environment: Option<&str>, note: &str) {
+        let line = format!("{}: {}", environment.unwrap_or("note"), one_line(note));
+        // A terminal that cannot be written to is told of at the end.
+        let _ = self.screen.println(line);
+    }
+
+    fn status(&mut self, answer: &Answer) {
+        let status = &answer.status;
+        let environment = one_line(&status.environment);
+        if status.reconcilers.is_empty() || status.reason == "learning" {
+            let text = format!("{environment}: {}", one_line(&status.message));
+            self.show(&environment, "", &text);
+        } else if let Some(line) = self.lines.remove(&(environment.clone(), String::new())) {
+            line.finish_and_clear();
+        }
+        for reconciler in &status.reconcilers {
+            let name = one_line(&reconciler.reconciler);
+            let text = format!("{environment}: {name} {}", progress(reconciler));
+            self.show(&environment, &name, &text);
+        }
+    }
+
+    fn finish(self: Box<Self>, ended: &[Ended]) -> Result<(), Failure> {
+        let Self { format, mut out, screen, lines } = *self;
+        let last: Vec<_> = lines.values().map(ProgressBar::message).collect();
+        for line in lines.values() {
+            line.finish_and_clear();
+        }
+        drop((lines, screen));
+        for line in last {
+            out.line(format!("  {line}"));
+        }
+        conclude(format, out, ended)
+    }
+}

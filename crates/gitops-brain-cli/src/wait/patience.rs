@@ -1,0 +1,150 @@
+//! When there is no use in waiting any longer.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    exit::Exit,
+    status::{Outcome, Status},
+};
+
+/// How long nothing may be expected: a cluster that was never heard may send its first event soon.
+const FOR_A_RECONCILER: Duration = Duration::from_secs(30);
+
+/// How long health may seem to go unchecked. Flux sends each event on its own: that of the health
+/// check can come after that of the success, by the 15 s in which it is sent again.
+const FOR_A_LATE_EVENT: Duration = Duration::from_secs(20);
+
+/// What to do after an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Decision {
+    End(Exit),
+    /// Ask again, and look at the answer after this time at the latest.
+    Wait(Option<Duration>),
+}
+
+/// Why no event will answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hopeless {
+    NoReconciler,
+    NotChecked { declared: bool },
+}
+
+impl Hopeless {
+    fn of(status: &Status) -> Option<Self> {
+        if status.reason == "no_reconciler" {
+            return Some(Self::NoReconciler);
+        }
+        let mut declared = true;
+        let mut unfinished = status.unfinished().peekable();
+        unfinished.peek()?;
+        for reconciler in unfinished {
+            if reconciler.reason != "not_checked" {
+                return None;
+            }
+            declared &= reconciler.health_checks.policy == "disabled";
+        }
+        Some(Self::NotChecked { declared })
+    }
+
+    fn patience(self) -> Duration {
+        match self {
+            Self::NoReconciler => FOR_A_RECONCILER,
+            Self::NotChecked { declared: false } => FOR_A_LATE_EVENT,
+            Self::NotChecked { declared: true } => Duration::ZERO,
+        }
+    }
+}
+
+/// Decides after each answer whether to go on.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    keep_waiting: bool,
+    hopeless_since: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn new(keep_waiting: bool) -> Self {
+        Self { keep_waiting, hopeless_since: None }
+    }
+
+    pub(crate) fn decide(&mut self, status: &Status, now: Instant) -> Decision {
+        match status.outcome {
+            Outcome::Succeeded => return Decision::End(Exit::Succeeded),
+            Outcome::Failed => return Decision::End(Exit::Failed),
+            Outcome::TimedOut => return Decision::End(Exit::TimedOut),
+            Outcome::InProgress => {}
+        }
+        let Some(hopeless) = Hopeless::of(status).filter(|_| !self.keep_waiting) else {
+            self.hopeless_since = None;
+            return Decision::Wait(None);
+        };
+        let since = *self.hopeless_since.get_or_insert(now);
+        match hopeless.patience().checked_sub(now.saturating_duration_since(since)) {
+            Some(left) if !left.is_zero() => Decision::Wait(Some(left)),
+            _ => Decision::End(Exit::Unanswerable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(outcome: &str, reason: &str, reconcilers: &[(&str, &str)]) -> Status {
+        let reconcilers: Vec<_> = reconcilers
+            .iter()
+            .map(|(reason, policy)| {
+                json!({ "reconciler": "c/Kustomization/n/a", "state": "applied", "reason": reason,
+                        "health_checks": { "policy": policy, "verdict": "unknown" } })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "environment": "staging", "commit": "0", "state": "applied", "outcome": outcome,
+            "reason": reason, "reconcilers": reconcilers,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_succeeded_succeeds() {
+        let now = Instant::now();
+        let decide = |outcome| {
+            Patience::new(false).decide(&status(outcome, "waiting", &[("waiting", "")]), now)
+        };
+        assert_eq!(decide("succeeded"), Decision::End(Exit::Succeeded));
+        assert_eq!(decide("failed"), Decision::End(Exit::Failed));
+        assert_eq!(decide("timed_out"), Decision::End(Exit::TimedOut));
+        assert_eq!(decide("in_progress"), Decision::Wait(None));
+        assert_eq!(decide("an outcome of a later release"), Decision::Wait(None));
+    }
+
+    #[test]
+    fn what_cannot_be_answered_ends_after_a_while() {
+        let start = Instant::now();
+        let nothing = status("in_progress", "no_reconciler", &[]);
+        let mut patience = Patience::new(false);
+        assert_eq!(patience.decide(&nothing, start), Decision::Wait(Some(FOR_A_RECONCILER)));
+        let later = start + Duration::from_secs(31);
+        assert_eq!(patience.decide(&nothing, later), Decision::End(Exit::Unanswerable));
+        assert_eq!(Patience::new(true).decide(&nothing, later), Decision::Wait(None));
+
+        let unchecked = status("in_progress", "not_checked", &[("not_checked", "inferred")]);
+        let mut patience = Patience::new(false);
+        assert_eq!(patience.decide(&unchecked, start), Decision::Wait(Some(FOR_A_LATE_EVENT)));
+        let mended = status("in_progress", "waiting", &[("waiting", "inferred")]);
+        assert_eq!(patience.decide(&mended, start), Decision::Wait(None));
+        assert_eq!(patience.decide(&unchecked, later), Decision::Wait(Some(FOR_A_LATE_EVENT)));
+    }
+
+    #[test]
+    fn what_is_declared_unchecked_needs_no_patience() {
+        let declared = status("in_progress", "not_checked", &[("not_checked", "disabled")]);
+        let now = Instant::now();
+        assert_eq!(Patience::new(false).decide(&declared, now), Decision::End(Exit::Unanswerable));
+        let other = [("not_checked", "disabled"), ("waiting", "inferred")];
+        let partly = status("in_progress", "waiting", &other);
+        assert_eq!(Patience::new(false).decide(&partly, now), Decision::Wait(None));
+    }
+}

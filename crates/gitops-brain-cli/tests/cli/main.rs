@@ -1,0 +1,18 @@
+//! The binary `gitops-brain`, run as users run it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails"
+)]
+
+mod ancestry;
+mod exit_codes;
+mod faults;
+mod github;
+mod offline;
+mod server;
+mod support;

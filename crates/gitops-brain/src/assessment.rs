@@ -119,6 +119,13 @@ impl<'a> Assessor<'a, '_> {
                 carriers.push(record);
             } else {
                 after = Some((record, newest));
+                // What was reported at the very same order key does not count.
+                while carriers
+                    .last()
+                    .is_some_and(|carrier: &&Record| carrier.taken_up() == Some(newest))
+                {
+                    carriers.pop();
+                }
                 break;
             }
         }
@@ -208,7 +215,7 @@ impl<'a> Assessor<'a, '_> {
         newest_carrier: Option<&Weighed<'_>>,
     ) -> Reason {
         let cut = after.map(|(_, key)| key);
-        let blocked = incarnation.blocked.filter(|(key, revision)| {
+        let blocked = incarnation.blocked.filter(|(key, _, revision)| {
             Some(*key) > cut
                 && revision
                     .commit()

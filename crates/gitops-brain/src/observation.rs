@@ -273,15 +273,13 @@ impl Observation {
         let mut only_deletions = lines.peek().is_some();
         for line in lines {
             let change = if let Some(object) = line.strip_suffix(" configured") {
-                Some((object, Change::Configured))
+                Some((object, Some(Change::Configured)))
             } else if let Some(object) = line.strip_suffix(" created") {
-                Some((object, Change::Created))
+                Some((object, Some(Change::Created)))
             } else if let Some(object) = line.strip_suffix(" deleted") {
-                Some((object, Change::Deleted))
-            } else if line.ends_with(" skipped") {
-                continue;
+                Some((object, Some(Change::Deleted)))
             } else {
-                None
+                line.strip_suffix(" skipped").map(|object| (object, None))
             };
             // An object's name has no spaces: `waited, now deleted` is no deletion.
             let change = change.filter(|(object, _)| !object.as_bytes().contains(&b' '));
@@ -289,6 +287,8 @@ impl Observation {
                 only_deletions = false;
                 continue;
             };
+            // What was skipped is neither changed nor a sign that something else was.
+            let Some(change) = change else { continue };
             if change != Change::Deleted {
                 only_deletions = false;
                 self.created_or_configured = true;

@@ -244,10 +244,15 @@ impl RevisionKey {
     }
 }
 
+/// The beginning of a revision's id. Of revisions that were reported at one and the same order key the
+/// one with the greater is the later: their places would tell in which order they arrived.
+pub(crate) type Tie = u64;
+
 /// What is kept of one revision of one incarnation.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) revision: RevisionKey,
+    tie: Tie,
     /// The revision as it was last written.
     pub(crate) text: Option<TextIndex>,
     pub(crate) marks: Vec<Mark>,
@@ -256,7 +261,19 @@ pub(crate) struct Record {
     /// The newest failure's words.
     pub(crate) failure: Option<Box<Words>>,
     /// The Flux objects that its change lists name.
-    pub(crate) named: Vec<(ReconcilerIndex, Change, OrderKey)>,
+    pub(crate) named: Vec<Named>,
+}
+
+/// A Flux object that a change list names, what was done to it, and when that was last.
+pub(crate) type Named = (ReconcilerIndex, Change, OrderKey);
+
+fn name(all: &mut Vec<Named>, object: ReconcilerIndex, change: Change, key: OrderKey) -> bool {
+    match all.iter_mut().find(|(named, how, _)| (*named, *how) == (object, change)) {
+        Some((.., newest)) if *newest >= key => return false,
+        Some((.., newest)) => *newest = key,
+        None => all.push((object, change, key)),
+    }
+    true
 }
 
 /// What Flux said, in its own words.
@@ -267,9 +284,18 @@ pub(crate) struct Words {
     pub(crate) reason: Cow<'static, str>,
     pub(crate) message: Box<str>,
     pub(crate) revision: Option<RevisionKey>,
+    tie: Tie,
 }
 
 impl Words {
+    /// What a finished reconciliation says differs each time, and says nothing: its duration.
+    fn message(observation: &Observation, proof: Option<Proof>) -> &str {
+        match proof {
+            Some(Proof::Succeeded) if observation.commit_status => "",
+            _ => &observation.message,
+        }
+    }
+
     /// Keeps the newer of two; of two at the same time the greater, so that order does not matter.
     fn join(
         slot: &mut Option<Box<Self>>,
@@ -277,14 +303,12 @@ impl Words {
         proof: Option<Proof>,
         key: OrderKey,
         revision: Option<RevisionKey>,
+        tie: Tie,
     ) -> bool {
-        // What a finished reconciliation says differs each time, and says nothing: its duration.
-        let message = match proof {
-            Some(Proof::Succeeded) if observation.commit_status => "",
-            _ => &*observation.message,
-        };
+        let message = Self::message(observation, proof);
         let newer = slot.as_ref().is_none_or(|kept| {
-            (key, &*observation.reason, message) > (kept.key, &*kept.reason, &*kept.message)
+            (key, &*observation.reason, message, tie)
+                > (kept.key, &*kept.reason, &*kept.message, kept.tie)
         });
         if newer {
             let words = Self {
@@ -293,6 +317,7 @@ impl Words {
                 reason: observation.reason.clone(),
                 message: message.into(),
                 revision,
+                tie,
             };
             match slot {
                 Some(kept) => **kept = words,
@@ -325,15 +350,21 @@ impl Cut {
 }
 
 impl Record {
-    fn new(revision: RevisionKey) -> Self {
+    fn new(revision: RevisionKey, tie: Tie) -> Self {
         Self {
             revision,
+            tie,
             text: None,
             marks: Vec::new(),
             taken_up: None,
             failure: None,
             named: Vec::new(),
         }
+    }
+
+    /// What orders it among the others.
+    fn order(&self) -> (Option<OrderKey>, Tie) {
+        (self.taken_up, self.tie)
     }
 
     /// The newest proof that it took up the revision.
@@ -411,15 +442,6 @@ impl Record {
                 .iter()
                 .any(|kinds| mark.is(*kinds) && beyond(*kinds, Ordering::Less))
     }
-
-    fn name(&mut self, object: ReconcilerIndex, change: Change, key: OrderKey) -> bool {
-        match self.named.iter_mut().find(|(named, how, _)| (*named, *how) == (object, change)) {
-            Some((.., newest)) if *newest >= key => return false,
-            Some((.., newest)) => *newest = key,
-            None => self.named.push((object, change, key)),
-        }
-        true
-    }
 }
 
 /// The life of one object, from its creation to its deletion.
@@ -431,11 +453,13 @@ pub(crate) struct Incarnation {
     /// The records by the newest proof but `Blocked`, oldest first.
     order: Vec<u32>,
     /// When it was last said that its dependencies are not ready, and at which revision.
-    pub(crate) blocked: Option<(OrderKey, RevisionKey)>,
+    pub(crate) blocked: Option<(OrderKey, Tie, RevisionKey)>,
     /// The newest of all that was said.
     pub(crate) newest: OrderKey,
     /// When it was deleted.
     pub(crate) deleted: Option<OrderKey>,
+    /// The Flux objects that it took with it.
+    pub(crate) withdrew: Vec<Named>,
     /// The newest error that named no revision.
     pub(crate) trouble: Option<Box<Words>>,
     /// The newest that was said.
@@ -466,6 +490,7 @@ impl Incarnation {
             blocked: None,
             newest,
             deleted: None,
+            withdrew: Vec::new(),
             trouble: None,
             last: None,
             newest_check: None,
@@ -492,7 +517,9 @@ impl Incarnation {
         let newest = self.newest_first().next().map(|(_, key)| key);
         let shown = self.newest_not_waiting.and_then(|(_, place)| self.records.get(place as usize));
         let shown = [Kinds::CHANGED, Kinds::SUCCEEDED].map(|kinds| shown?.earliest(kinds));
-        let checks = [newest, self.newest_check, self.newest_failed_check];
+        let succeeded =
+            self.records.iter().filter_map(|record| record.latest(Kinds::SUCCEEDED)).max();
+        let checks = [newest, succeeded, self.newest_check, self.newest_failed_check];
         checks.into_iter().chain(shown).flatten().collect()
     }
 
@@ -569,23 +596,38 @@ impl Incarnation {
     pub(crate) fn insert(&mut self, observation: &Observation, seen: &Seen<'_>) -> Changed {
         let Seen { proof, key, revision, .. } = *seen;
         self.newest = self.newest.max(key);
-        let said_before = self.last.as_ref().map(|last| last.key);
-        let said_last = Words::join(&mut self.last, observation, proof, key, revision);
+        let said_before = self.said_alike(observation, proof);
+        let said_last = Words::join(&mut self.last, observation, proof, key, revision, seen.tie);
         match (proof, revision) {
             (None, _) => Changed::from(said_last),
             (Some(Proof::Deleted), _) => {
-                let news = self.deleted < Some(key);
+                let mut news = self.deleted < Some(key);
                 self.deleted = self.deleted.max(Some(key));
-                Changed::from(news)
+                for (object, change) in seen.named {
+                    news |= name(&mut self.withdrew, *object, *change, key);
+                }
+                Changed::from(news | said_last)
             }
             (Some(proof), Some(revision)) => {
-                self.insert_proof(observation, seen, proof, revision, said_before)
+                self.insert_proof(observation, seen, proof, revision, said_before, said_last)
             }
-            (Some(Proof::Failed), None) => {
-                Changed::from(Words::join(&mut self.trouble, observation, proof, key, None))
-            }
+            (Some(Proof::Failed), None) => Changed::from(
+                said_last | Words::join(&mut self.trouble, observation, proof, key, None, 0),
+            ),
             (Some(_), None) => Changed::from(said_last),
         }
+    }
+
+    /// When it was last said what is said now, if nothing else was said since.
+    pub(crate) fn said_alike(
+        &self,
+        observation: &Observation,
+        proof: Option<Proof>,
+    ) -> Option<OrderKey> {
+        let last = self.last.as_deref()?;
+        let alike = last.reason == observation.reason
+            && *last.message == *Words::message(observation, proof);
+        alike.then_some(last.key)
     }
 
     /// Whether this is the last success again, with nothing said in between. All that stands in some
@@ -613,10 +655,11 @@ impl Incarnation {
         proof: Proof,
         revision: RevisionKey,
         said_before: Option<OrderKey>,
+        said_last: bool,
     ) -> Changed {
-        let Seen { key, text, reason, named, greater_text, .. } = *seen;
+        let Seen { key, text, tie, reason, named, greater_text, .. } = *seen;
         let repeated = self.repeats(proof, key, revision, text, said_before);
-        let place = self.place(revision);
+        let place = self.place(revision, tie);
         let Some(record) = self.records.get_mut(place as usize) else { return Changed::Nothing };
         let before = record.taken_up;
         let newest = record.latest(Kinds::ALL);
@@ -627,20 +670,27 @@ impl Incarnation {
             Ordering::Equal => record.text = greater_text(record.text, text),
             Ordering::Greater => {}
         }
-        news |= text_before != record.text;
+        news |= said_last | (text_before != record.text);
         if proof == Proof::Failed {
-            news |= Words::join(&mut record.failure, observation, Some(proof), key, Some(revision));
+            news |= Words::join(
+                &mut record.failure,
+                observation,
+                Some(proof),
+                key,
+                Some(revision),
+                tie,
+            );
         }
         for (object, change) in named {
-            news |= record.name(*object, *change, key);
+            news |= name(&mut record.named, *object, *change, key);
         }
         let after = record.taken_up;
         let not_waiting = record.shown_not_to_wait();
         if before != after {
-            self.reorder(place, before, after);
+            self.reorder(place, before);
         }
         match proof {
-            Proof::Blocked => self.block(key, revision),
+            Proof::Blocked => self.block(key, tie, revision),
             Proof::HealthChecked => self.newest_check = self.newest_check.max(Some(key)),
             Proof::Failed if &*observation.reason == "HealthCheckFailed" => {
                 self.newest_failed_check = self.newest_failed_check.max(Some(key));
@@ -651,13 +701,13 @@ impl Incarnation {
         if repeated { Changed::LastHeard } else { Changed::from(news) }
     }
 
-    fn block(&mut self, key: OrderKey, revision: RevisionKey) {
-        if self.blocked.is_none_or(|(blocked, _)| key > blocked) {
-            self.blocked = Some((key, revision));
+    fn block(&mut self, key: OrderKey, tie: Tie, revision: RevisionKey) {
+        if self.blocked.is_none_or(|(blocked, by, _)| (key, tie) > (blocked, by)) {
+            self.blocked = Some((key, tie, revision));
         }
     }
 
-    fn place(&mut self, revision: RevisionKey) -> u32 {
+    fn place(&mut self, revision: RevisionKey, tie: Tie) -> u32 {
         if let Some(place) = self.index.get(&revision) {
             return *place;
         }
@@ -665,7 +715,7 @@ impl Incarnation {
             self.drop_oldest();
         }
         let place = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-        self.records.push(Record::new(revision));
+        self.records.push(Record::new(revision, tie));
         self.index.insert(revision, place);
         place
     }
@@ -674,7 +724,7 @@ impl Incarnation {
     fn drop_oldest(&mut self) {
         let keep = MAX_REVISIONS - MAX_REVISIONS / 10;
         let mut records: Vec<_> = std::mem::take(&mut self.records);
-        records.sort_by_key(|record| std::cmp::Reverse(record.taken_up));
+        records.sort_by_key(|record| std::cmp::Reverse(record.order()));
         records.truncate(keep);
         self.rebuild(records);
     }
@@ -693,8 +743,11 @@ impl Incarnation {
             if record.taken_up.is_some() {
                 self.order.push(place);
             }
-            let blocked = record.latest(Kinds::BLOCKED).map(|key| (key, record.revision));
-            if blocked.map(|(key, _)| key) > self.blocked.map(|(key, _)| key) {
+            let blocked =
+                record.latest(Kinds::BLOCKED).map(|key| (key, record.tie, record.revision));
+            let order =
+                |blocked: Option<(OrderKey, Tie, _)>| blocked.map(|(key, tie, _)| (key, tie));
+            if order(blocked) > order(self.blocked) {
                 self.blocked = blocked;
             }
             self.newest_check = self.newest_check.max(record.latest(Kinds::HEALTH_CHECKED));
@@ -706,17 +759,17 @@ impl Incarnation {
             }
         }
         let records = &self.records;
-        let key = |place: &u32| records.get(*place as usize).and_then(|record| record.taken_up);
-        self.order.sort_by_key(|place| (key(place), *place));
+        self.order.sort_by_key(|place| records.get(*place as usize).map(Record::order));
     }
 
     /// Moves a record to where its newest proof belongs. Most often that is the end.
-    fn reorder(&mut self, place: u32, before: Option<OrderKey>, after: Option<OrderKey>) {
+    fn reorder(&mut self, place: u32, before: Option<OrderKey>) {
         if self.order.last() == Some(&place) {
             return;
         }
         let records = &self.records;
-        let newest = |at: &u32| records.get(*at as usize)?.taken_up;
+        let newest = |at: &u32| records.get(*at as usize).map(Record::order);
+        let after = newest(&place);
         if before.is_some()
             && let Some(from) = self.order.iter().rposition(|at| *at == place)
         {
@@ -757,6 +810,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) key: OrderKey,
     pub(crate) revision: Option<RevisionKey>,
     pub(crate) text: Option<TextIndex>,
+    pub(crate) tie: Tie,
     pub(crate) reason: u16,
     pub(crate) named: &'a [(ReconcilerIndex, Change)],
     /// The greater of two texts.
@@ -817,6 +871,18 @@ impl Reconciler {
     /// The incarnation that counts: the one that was heard of last.
     pub(crate) fn current(&self) -> Option<&Incarnation> {
         self.incarnations.iter().max_by(|a, b| (a.newest, &a.uid).cmp(&(b.newest, &b.uid)))
+    }
+
+    /// The newest proof at the revision that it took up last.
+    pub(crate) fn head_key(&self) -> Option<OrderKey> {
+        self.current()?.newest_first().next().map(|(_, key)| key)
+    }
+
+    /// Which incarnation counts, and whether it is deleted.
+    pub(crate) fn stands(&self) -> (Option<usize>, bool) {
+        let current = self.current().map(|current| &current.uid);
+        let place = self.incarnations.iter().position(|kept| Some(&kept.uid) == current);
+        (place, self.is_deleted())
     }
 
     /// Whether it exists no more: it said so, or its parent did and it was not heard of since.

@@ -1,6 +1,6 @@
 //! The smallest list of facts that makes the same world.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -177,7 +177,7 @@ impl<'a> Snapshot<'a> {
         incarnation: &'a Incarnation,
     ) -> Vec<Observation> {
         let world = self.world;
-        let needed = incarnation.needed();
+        let (needed, head) = (incarnation.needed(), incarnation.head());
         let mut observations = Vec::new();
         let mut last = incarnation.last.as_deref();
         let mut records: Vec<_> = incarnation.records.iter().collect();
@@ -187,7 +187,10 @@ impl<'a> Snapshot<'a> {
         });
         for record in records {
             let mut marks: Vec<_> = record.marks.clone();
-            marks.retain(|mark| !self.is_old(mark.key().seconds()) || needed.contains(&mark.key()));
+            // A revision goes as a whole: what is left of it would tell another story.
+            let stays = head.is_some_and(|head| head.revision == record.revision)
+                || marks.iter().any(|mark| !self.is_old(mark.key().seconds()));
+            marks.retain(|mark| stays || needed.contains(&mark.key()));
             if marks.is_empty() {
                 continue;
             }
@@ -197,6 +200,9 @@ impl<'a> Snapshot<'a> {
             });
             let mut named: Vec<_> =
                 record.named.iter().filter(|(.., key)| !self.is_old(key.seconds())).collect();
+            named.sort_by_key(|(object, change, key)| {
+                (*key, world.reconciler(*object).map(|object| &object.name), *change)
+            });
             for mark in marks {
                 let mut observation = self.marked(reconciler, incarnation, record, mark);
                 let says = |words: &&Words| {
@@ -247,8 +253,33 @@ impl<'a> Snapshot<'a> {
                 observations.push(observation);
             }
         }
+        observations.extend(self.withdrawals(reconciler, incarnation).into_values());
         observations.extend(last.map(|last| self.said(reconciler, incarnation, last)));
         observations
+    }
+
+    /// The deletions of the Flux objects that went with it.
+    fn withdrawals(
+        &self,
+        reconciler: &Reconciler,
+        incarnation: &Incarnation,
+    ) -> BTreeMap<OrderKey, Observation> {
+        let mut withdrawals = BTreeMap::new();
+        for (object, change, key) in &incarnation.withdrew {
+            let observation = withdrawals.entry(*key).or_insert_with(|| {
+                // What was said last stays what was said last.
+                let last = incarnation.last.as_deref().filter(|last| last.key == *key);
+                let reason = last.map_or("ReconciliationSucceeded", |last| &*last.reason);
+                let mut observation = blank(&reconciler.name, *key, Severity::Info, reason);
+                observation.uid = incarnation.uid.clone();
+                observation
+            });
+            observation.changed_objects.extend(self.changed(*object, *change));
+        }
+        for observation in withdrawals.values_mut() {
+            observation.changed_objects.sort();
+        }
+        withdrawals
     }
 
     /// The observation that left a mark.

@@ -258,6 +258,11 @@ impl Status {
         plain.evaluated_at = DateTime::UNIX_EPOCH;
         for reconciler in &mut plain.reconcilers {
             reconciler.last_heard_at = None;
+            // It says when the last heartbeat was.
+            if reconciler.reason == Reason::Waiting {
+                plain.message = plain.message.replace(&reconciler.message, "");
+                reconciler.message.clear();
+            }
             if let Some(event) = &mut reconciler.event {
                 event.at = DateTime::UNIX_EPOCH;
             }

@@ -12,11 +12,11 @@ use crate::{
     hashing,
     interner::{Interner, Revisions, TextIndex},
     names::{EnvironmentName, ObjectName, Selector},
-    observation::{Change, Observation, Role},
+    observation::{Change, Observation, Proof, Role},
     policy::Require,
     reconciler::{
-        Changed, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
-        ReconcilerIndex, RevisionKey, Seen,
+        Changed, Cut, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
+        ReconcilerIndex, RevisionKey, Seen, Tie,
     },
     status::Outcome,
 };
@@ -201,9 +201,14 @@ impl World {
             let (revision, text) = (head.revision, head.text);
             let proof = observation.proof_for(reconciler.role).filter(|_| same)?;
             let key = OrderKey::of(observation, Some(proof));
-            let said_last = incarnation.last.as_ref().map(|last| last.key);
+            let said_last = incarnation.said_alike(observation, Some(proof));
             let repeats = incarnation.repeats(proof, key, revision, text, said_last);
-            Some(repeats && !reconciler.is_removed() && observation.changed_objects.is_empty())
+            let head = Some(head.taken_up()?);
+            let stands = reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
+                && !reconciler.is_deleted()
+                && !reconciler.is_removed()
+                && !self.counts_anew(self.find(&observation.object)?, Some(revision), head, key);
+            Some(repeats && stands && observation.changed_objects.is_empty())
         };
         if repeated() == Some(true) { Changed::LastHeard } else { Changed::Knowledge }
     }
@@ -293,28 +298,66 @@ impl World {
         let proof = observation.proof_for(role);
         let key = OrderKey::of(observation, proof);
         let (revision, text) = self.resolve(observation, role);
-        let named = self.name_children(index, observation, key);
+        let named = match proof {
+            Some(Proof::Applying) if revision.is_some() => {
+                self.name_children(index, observation, key)
+            }
+            Some(Proof::Deleted) => self.name_children(index, observation, key),
+            _ => Vec::new(),
+        };
+        let tie = self.tie(revision);
         let Self { reconcilers, reasons, revisions, .. } = self;
         let reason = reasons.intern(&observation.reason).into();
         let greater_text = |a: Option<TextIndex>, b: Option<TextIndex>| {
             a.into_iter().chain(b).max_by_key(|text| revisions.text(*text))
         };
         let Some(reconciler) = reconcilers.get_mut(index as usize) else { return Changed::Nothing };
+        let (stood, head) = (reconciler.stands(), reconciler.head_key());
         let heard = reconciler.last_heard < Some(at);
         let back = reconciler.is_removed();
         reconciler.last_heard = reconciler.last_heard.max(Some(at));
         let back = back && !reconciler.is_removed();
-        let seen =
-            Seen { proof, key, revision, text, reason, named: &named, greater_text: &greater_text };
+        let seen = Seen {
+            proof,
+            key,
+            revision,
+            text,
+            tie,
+            reason,
+            named: &named,
+            greater_text: &greater_text,
+        };
         let incarnations = reconciler.incarnations.len();
         let changed = reconciler.incarnation(&observation.uid, key).insert(observation, &seen);
-        if back || reconciler.incarnations.len() > incarnations {
+        let back = back || reconciler.incarnations.len() > incarnations;
+        if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, key) {
             Changed::Knowledge
         } else if heard {
             changed.max(Changed::LastHeard)
         } else {
             changed
         }
+    }
+
+    /// What orders revisions, whatever the order of their arrival.
+    fn tie(&self, revision: Option<RevisionKey>) -> Tie {
+        let id;
+        let bytes = match revision {
+            Some(RevisionKey::Commit(commit)) => {
+                id = self.graph.id(commit);
+                id.as_ref().map_or(&[][..], CommitId::as_bytes)
+            }
+            Some(RevisionKey::Text(text)) => {
+                // FNV-1a: texts often begin alike.
+                let text = self.revisions.text(text).as_bytes();
+                return text.iter().fold(0xCBF2_9CE4_8422_2325, |hash: Tie, byte| {
+                    (hash ^ Tie::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+                }) >> 1;
+            }
+            None => return 0,
+        };
+        let beginning = bytes.first_chunk().copied().unwrap_or_default();
+        Tie::from_be_bytes(beginning) >> 1 | 1 << 63
     }
 
     /// What an observation is about, and its revision as it was written.
@@ -340,6 +383,32 @@ impl World {
             None => text.map(RevisionKey::Text),
         };
         (revision, text)
+    }
+
+    /// Whether a proof counts where the one before it did not, because a parent changed the
+    /// reconciler itself in between.
+    fn counts_anew(
+        &self,
+        child: ReconcilerIndex,
+        revision: Option<RevisionKey>,
+        before: Option<OrderKey>,
+        now: OrderKey,
+    ) -> bool {
+        let Some((reconciler, (revision, before))) =
+            self.reconciler(child).zip(revision.zip(before))
+        else {
+            return false;
+        };
+        let changes = reconciler
+            .parents
+            .iter()
+            .filter_map(|parent| self.reconciler(*parent)?.current()?.record(revision))
+            .flat_map(|record| &record.named)
+            .filter(|(named, change, _)| *named == child && *change != Change::Deleted);
+        changes.into_iter().any(|(.., key)| {
+            let cut = Cut { changed_by_parent: Some(*key), ..Cut::default() };
+            cut.counts(before) != cut.counts(now)
+        })
     }
 
     /// Notes the Flux objects that a change list names. Their parent is the list's reconciler.

@@ -37,8 +37,8 @@ enum Rank {
 /// What a reconciler worked on.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum At {
-    Commit(CommitId),
     Other(String),
+    Commit(CommitId),
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +48,13 @@ struct Seen<'a> {
     rank: Rank,
     on: Option<At>,
     said: &'a Observation,
+}
+
+impl Seen<'_> {
+    /// Whether its lines are what a reconcile attempt, or a deletion, did.
+    fn lists_changes(&self) -> bool {
+        self.rank == Rank::Deleted || self.rank == Rank::Applying && self.on.is_some()
+    }
 }
 
 /// What the model says of a rollout, in the terms of a [`Status`].
@@ -339,7 +346,8 @@ impl<'a> Model<'a> {
     fn reconcilers(&self) -> BTreeSet<&'a ObjectName> {
         let heard = self.seen.keys().copied();
         let announced = self.seen.iter().flat_map(|(parent, seen)| {
-            let lines = seen.iter().flat_map(|seen| &seen.said.changed_objects);
+            let lines = seen.iter().filter(|seen| seen.lists_changes());
+            let lines = lines.flat_map(|seen| &seen.said.changed_objects);
             let lines = lines.filter(|line| line.change != Change::Deleted);
             lines.map(|line| &line.object).filter(move |child| child != parent)
         });
@@ -398,6 +406,7 @@ impl<'a> Model<'a> {
             .iter()
             .filter(move |(parent, _)| **parent != name)
             .flat_map(|(parent, _)| self.all(parent))
+            .filter(|seen| seen.lists_changes())
             .flat_map(move |seen| {
                 let lines = seen.said.changed_objects.iter();
                 lines.filter(|line| line.object == *name).map(move |line| (seen, line.change))

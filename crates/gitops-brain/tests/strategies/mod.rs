@@ -8,8 +8,8 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{
     Ancestry, ClusterName, CommitId, Contains, Environment, EnvironmentName, Fact, FactBody,
-    HealthChecks, Ingested, ObjectName, Outcome, Parents, Policy, ReconcilerPolicy, Registration,
-    Require, Selector, Settlement, observe,
+    HealthChecks, Ingested, ObjectName, Outcome, Parents, Policy, Query, ReconcilerPolicy,
+    Registration, Require, Selector, Settlement, observe,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::json;
@@ -560,6 +560,28 @@ fn ancestry() -> impl Strategy<Value = Vec<Fact>> {
             facts
         },
     )
+}
+
+/// What one who asks may want for itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    selectors: Vec<Selector>,
+    require: Option<Require>,
+    grace: Option<Duration>,
+}
+
+impl Asked {
+    pub(crate) fn of(&self, query: Query) -> Query {
+        let mut query = self.selectors.iter().cloned().fold(query, Query::reconciler);
+        query.require = self.require;
+        query.failure_grace = self.grace;
+        query
+    }
+}
+
+pub(crate) fn asked() -> impl Strategy<Value = Asked> {
+    (selectors(), prop::option::of(require()), prop::option::of(seconds(&[0, 5, 300])))
+        .prop_map(|(selectors, require, grace)| Asked { selectors, require, grace })
 }
 
 /// The facts of a world, in the order in which they were made.

@@ -3,10 +3,10 @@
 use std::{env, io, path::Path};
 
 use gitops_brain::Policy;
-use gitops_brain_server::{Config, Overrides, ServeError, bind};
+use gitops_brain_server::{Config, ConfigError, Overrides, ServeError, Service, bind};
 use tokio::{
     runtime::Builder,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -23,8 +23,9 @@ pub(crate) fn run(args: &Serve) -> Result<Exit, Failure> {
         insecure: args.insecure,
         ..Overrides::default()
     };
-    let config = Config::load(args.config.as_deref(), &overrides)
-        .map_err(|error| Failure::usage(format!("the configuration is wrong:\n{error}")))?;
+    let load = || Config::load(args.config.as_deref(), &overrides);
+    let config =
+        load().map_err(|error| Failure::usage(format!("the configuration is wrong:\n{error}")))?;
     let mut out = Out::stdout();
     if args.check {
         config.explain().lines().for_each(|line| out.line(line));
@@ -36,35 +37,59 @@ pub(crate) fn run(args: &Serve) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(&config, out)).map_err(failure)?;
+    runtime.block_on(serve(&config, &load, out)).map_err(failure)?;
     Ok(Exit::Succeeded)
 }
 
-async fn serve(config: &Config, mut out: Out) -> Result<(), ServeError> {
+async fn serve(
+    config: &Config,
+    load: &(dyn Fn() -> Result<Config, ConfigError> + Sync),
+    mut out: Out,
+) -> Result<(), ServeError> {
     // Whoever stops the server may do so as soon as it says that it listens.
-    let stop = stop()?;
+    let signals = Signals::new()?;
     let server = bind(config).await?;
+    let stop = signals.stop(server.service().clone(), load);
     // Nobody need read this.
     out.line(format!("listening on http://{}", server.address()));
     server.run(stop).await
 }
 
-/// Ends when the process is told to stop.
-fn stop() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
+/// What the operating system tells the server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ends when the process is told to stop; reads keys and tokens again when it is told to.
+    async fn stop(
+        mut self,
+        service: Service,
+        load: &(dyn Fn() -> Result<Config, ConfigError> + Sync),
+    ) {
         loop {
             tokio::select! {
-                _ = interrupt.recv() => return,
-                _ = terminate.recv() => return,
-                _ = hangup.recv() => {
-                    tracing::warn!("keys and tokens are read at the start only: restart the server");
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => {
+                    let reloaded = load().map_err(ServeError::from).and_then(|config| service.reload(&config));
+                    if let Err(error) = reloaded {
+                        tracing::error!("keys and tokens stay as they were: {error}");
+                    }
                 }
             }
         }
-    })
+    }
 }
 
 /// Logs to stderr, from the level in `GITOPS_BRAIN_LOG` on.

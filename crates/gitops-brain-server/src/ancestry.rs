@@ -38,7 +38,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     request::is_json(&headers)?;
     let body = request::body(body).await?;
     let ancestry = if body.trim_ascii().first() == Some(&b'[') {

@@ -11,7 +11,10 @@ use tokio::{
     time,
 };
 
-use crate::service::{Inner, StoreFailure};
+use crate::{
+    live::Live,
+    service::{Inner, StoreFailure},
+};
 
 /// How often heartbeats are stored. A crash forgets at most so much of when reconcilers were last
 /// heard.
@@ -176,14 +179,15 @@ pub(crate) async fn flush(inner: Arc<Inner>) {
 
 /// Stores the newest heartbeat of each reconciler. They are kept for the next time if that fails.
 pub(crate) async fn flush_heartbeats(inner: &Inner) {
-    let heartbeats = std::mem::take(&mut inner.live().heartbeats);
-    let facts: Vec<Fact> = heartbeats.into_values().collect();
-    if facts.is_empty() {
-        return;
-    }
-    tracing::debug!(facts = facts.len(), "storing heartbeats");
-    if inner.submit(facts.clone()).await.is_err() {
-        inner.live().keep_heartbeats(facts);
+    let mut facts = Vec::new();
+    let take = |live: &mut Live| {
+        facts = std::mem::take(&mut live.heartbeats).into_values().collect();
+        facts.clone()
+    };
+    let stored = inner.submit_chosen(take).await;
+    match stored {
+        Ok(stored) => tracing::debug!(facts = stored.len(), "stored heartbeats"),
+        Err(_) => inner.live().keep_heartbeats(facts),
     }
 }
 

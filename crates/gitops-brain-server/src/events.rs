@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     driver,
+    live::Live,
     problem::{Problem, json},
     request,
     service::{Inner, Service},
@@ -46,42 +47,41 @@ async fn take(
     body: Body,
 ) -> Result<Response, Problem> {
     let body = request::body(body).await?;
-    let cluster = inner.gate.admit(cluster, headers, &body)?;
+    let cluster = inner.gate().admit(cluster, headers, &body)?;
     let fact = match observe(&cluster, &body, driver::now())? {
         Ingested::Fact(fact) => *fact,
         Ingested::Ignored(why) => return Ok(answer(StatusCode::OK, "ignored", Some(why.code()))),
         _ => return Ok(answer(StatusCode::OK, "ignored", None)),
     };
-    let Some(facts) = news(inner, fact) else { return Ok(answer(StatusCode::OK, "known", None)) };
-    let appended = match inner.submit(facts.clone()).await {
+    let mut before = None;
+    let appended = match inner.submit_chosen(|live| news(live, fact, &mut before)).await {
         Ok(appended) => appended,
         Err(problem) => {
-            // The last of them is the sender's to send again; a heartbeat before it is ours to keep.
-            let before = facts.len().saturating_sub(1);
-            inner.live().keep_heartbeats(facts.into_iter().take(before));
+            // The event is the sender's to send again; a heartbeat before it is ours to keep.
+            inner.live().keep_heartbeats(before);
             return Err(problem);
         }
     };
     match appended.last() {
-        Some(appended) if !appended.new => Ok(answer(StatusCode::OK, "known", None)),
-        _ => Ok(answer(StatusCode::ACCEPTED, "accepted", None)),
+        Some(appended) if appended.new => Ok(answer(StatusCode::ACCEPTED, "accepted", None)),
+        _ => Ok(answer(StatusCode::OK, "known", None)),
     }
 }
 
 /// What has to be stored of an event: nothing of one that only says that its reconciler is still
 /// there. That is applied at once and stored with others of its kind.
-fn news(inner: &Inner, fact: Fact) -> Option<Vec<Fact>> {
-    let FactBody::Observed(observation) = &fact.body else { return Some(vec![fact]) };
-    let mut live = inner.live();
-    if live.brain.preview(&fact) == Changed::LastHeard {
+fn news(live: &mut Live, fact: Fact, before: &mut Option<Fact>) -> Vec<Fact> {
+    let FactBody::Observed(observation) = &fact.body else { return vec![fact] };
+    // What is on its way may change what this one says: then it is stored as well.
+    if live.is_quiet(&fact) && live.brain.preview(&fact) == Changed::LastHeard {
         live.brain.apply(&fact, fact.at);
         live.keep_heartbeats([fact]);
-        return None;
+        return Vec::new();
     }
     // A heartbeat that came before and counts as later must not be missing when this one is read
     // again: they are stored together.
-    let before = live.heartbeats.remove(&observation.object);
-    Some(before.into_iter().chain([fact]).collect())
+    *before = live.heartbeats.remove(&observation.object);
+    before.iter().cloned().chain([fact]).collect()
 }
 
 fn answer(status: StatusCode, result: &'static str, code: Option<&'static str>) -> Response {

@@ -41,7 +41,7 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), &["environment", "cluster"])?;
     let environment = parameters.parsed("environment", EnvironmentName::new)?;
@@ -60,7 +60,7 @@ pub(crate) async fn remove(
     parts: Result<Path<(String, String, String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Admin)?;
     let (cluster, kind, namespace, name) = request::path(parts)?;
     let reconciler = ObjectName::of(&ClusterName::new(&cluster)?, &kind, &namespace, &name)?;

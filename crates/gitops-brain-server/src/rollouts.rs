@@ -66,7 +66,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Write)?;
     let (environment, commit) = request::path(key)?;
     let environment = known_environment(&inner, &caller, &environment)?;
@@ -165,7 +165,7 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     const PARAMETERS: &[&str] = &["wait", "since", "for", "reconciler", "failure_grace"];
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Read)?;
     let (environment, commit) = request::path(key)?;
     let parameters = Parameters::parse(query.as_deref(), PARAMETERS)?;
@@ -197,7 +197,7 @@ pub(crate) async fn commit(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Read)?;
     Parameters::parse(query.as_deref(), &[])?;
     let commit = request::path(commit)?;
@@ -221,7 +221,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     const PARAMETERS: &[&str] = &["environment", "outcome", "label", "limit", "before"];
-    let caller = inner.gate.caller(&headers)?;
+    let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), PARAMETERS)?;
     let mut filter = RolloutFilter::default();

@@ -1,7 +1,7 @@
 //! The running brain: what requests, the clock and the journal share.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -37,7 +37,7 @@ pub struct Service(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     live: Mutex<Live>,
-    pub(crate) gate: Gate,
+    gate: RwLock<Arc<Gate>>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) retention: TimeDelta,
     /// A digest of the policy: replicas that answer alike have the same.
@@ -81,7 +81,7 @@ impl Service {
         let (stop, _) = watch::channel(false);
         let inner = Arc::new(Inner {
             live: Mutex::new(live),
-            gate: Gate::new(config)?,
+            gate: RwLock::new(Arc::new(Gate::new(config)?)),
             journal,
             retention: TimeDelta::from_std(config.retention).unwrap_or(TimeDelta::MAX),
             policy: digest(&config.policy),
@@ -131,6 +131,20 @@ impl Service {
         self.0.journal.close().await
     }
 
+    /// Takes the keys and tokens of a configuration in place of those in use, at once and without an
+    /// interruption. Everything else in it counts from the next start on.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration has faults. The keys and tokens in use stay then.
+    pub fn reload(&self, config: &Config) -> Result<(), ServeError> {
+        config.check()?;
+        let gate = Arc::new(Gate::new(config)?);
+        *self.0.gate.write().unwrap_or_else(PoisonError::into_inner) = gate;
+        tracing::info!("keys and tokens are read again");
+        Ok(())
+    }
+
     /// Looks at the brain. Nothing else goes on meanwhile, so be brief.
     pub fn with_brain<T>(&self, look: impl FnOnce(&Brain) -> T) -> T {
         look(&self.0.live().brain)
@@ -138,6 +152,11 @@ impl Service {
 }
 
 impl Inner {
+    /// Who may do what, by the keys and tokens in use.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         // Nothing that is done under it panics; if it did, what is stored is still right.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -152,7 +171,7 @@ impl Inner {
     /// being on their way, not even the end of the request.
     pub(crate) async fn submit_chosen(
         &self,
-        choose: impl FnOnce(&mut Live) -> Vec<Fact>,
+        choose: impl FnOnce(&mut Live) -> Vec<Fact> + Send,
     ) -> Result<Vec<Appended>, Problem> {
         let (reply, answer) = oneshot::channel();
         let stored = async {

@@ -260,3 +260,26 @@ fn a_server_stops_when_it_is_told_to_and_checks_its_configuration() {
     let said = stderr(&output);
     assert!(said.contains("config.toml:1") && said.contains("config.toml:3"), "{said}");
 }
+
+#[test]
+fn a_changed_key_counts_as_soon_as_the_server_is_told() {
+    let server = Server::start();
+    let send = |key: &str| {
+        let output = brain(&server.url)
+            .args(["send", "--cluster", "staging", "--commit", COMMIT])
+            .env("GITOPS_BRAIN_HMAC_KEY", key)
+            .output();
+        output.unwrap().status.code()
+    };
+    assert_eq!((send(KEY), send("the next key")), (Some(0), Some(4)));
+    fs::write(server.folder.path().join("key"), "the next key").unwrap();
+    let id = server.child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    // A signal is heard in its own time.
+    let heard = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        send("the next key") == Some(0)
+    });
+    assert!(heard);
+    assert_eq!(send(KEY), Some(4));
+}

@@ -4,7 +4,7 @@ use gitops_brain_server::{Config, Overrides, Scope, Secret, Token};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{A, APPS, B, CONFIG, Running, applying, healthy, start_with};
+use crate::harness::{A, APPS, B, CONFIG, Running, applying, config, healthy, start_with};
 
 const TOKENS: &str = r#"
 [[tokens]]
@@ -33,6 +33,26 @@ async fn ask(server: &Running, who: &str, method: Method, path: &str, body: &str
     let headers = if who.is_empty() { &headers[1..] } else { &headers };
     let (status, answer) = server.ask(method, path, headers, body.to_owned()).await;
     (status.as_u16(), answer["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn keys_and_tokens_are_read_again_while_it_runs() {
+    let server = start_with(&format!("{CONFIG}{TOKENS}")).await;
+    let staging = format!("/v1/rollouts/staging/{A}");
+    assert_eq!(server.event(&applying(5, A)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(ask(&server, READER, Method::GET, &staging, "").await.0, 200);
+
+    let other = CONFIG.replace("env:KEY", "env:OTHER_KEY");
+    server.service.reload(&config(&other, &server.folder)).unwrap();
+    let (status, answer) = server.event(&healthy(3, A)).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::UNAUTHORIZED, &json!("signature.mismatch")));
+
+    server.service.reload(&config(&format!("{CONFIG}{TOKENS}"), &server.folder)).unwrap();
+    assert_eq!(server.event(&healthy(3, A)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(ask(&server, "Bearer wrong", Method::GET, &staging, "").await.0, 401);
+    let (_, status) = server.get(&staging).await;
+    assert_eq!(status["code"], "token.missing");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ test-long: ## The slow checks: 2,000 cases of each property, 200 crashes of the 
 
 .PHONY: bench
 bench: ## Print the benchmarks.
+	$(CARGO) build --locked --release -p gitops-brain-cli
 	$(CARGO) bench --locked -p gitops-brain-benches
 
 .PHONY: clean

@@ -16,8 +16,11 @@ fn resident() -> u64 {
     pages * 4096
 }
 
+/// Events as texts, by reconciler and commit.
+type Naive = HashMap<String, HashMap<String, Vec<HashMap<&'static str, String>>>>;
+
 /// What one writes first: everything as text, one entry for each event of a rollout.
-fn naive() -> HashMap<String, HashMap<String, Vec<HashMap<&'static str, String>>>> {
+fn naive() -> Naive {
     let mut map: HashMap<_, HashMap<_, Vec<_>>> = HashMap::new();
     for number in 0..COMMITS {
         for reconciler in 0..RECONCILERS / 10 {

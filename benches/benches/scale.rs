@@ -1,6 +1,5 @@
 //! `apply` from a thousand to a million retained commits: it must cost the same where the facts touch
 //! the newest. For facts that are spread evenly the difference is that of the processor's caches.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 use std::time::{Duration, Instant};
 

@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The token that may do everything, and is a bearer token of each cluster as well.
-const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef";
 
 /// A server with its configuration and its journal in a folder of its own.
 ///
@@ -177,6 +177,12 @@ impl Server {
         }
     }
 
+    /// What another thread needs to kill it without a moment's delay; none if it does not run.
+    #[must_use]
+    pub fn killer(&self) -> Option<Killer> {
+        self.child.as_ref().map(|child| Killer(Pid::from_child(child)))
+    }
+
     /// Asks it to stop with SIGTERM, and waits until it has.
     ///
     /// # Errors
@@ -226,6 +232,22 @@ impl Server {
 
     fn log_path(&self) -> PathBuf {
         self.folder.path().join(format!("serve-{}.log", self.starts))
+    }
+}
+
+/// Kills a server from another thread. To be used before [`Server::kill`] or anything else has ended
+/// it: its number may be another process's afterwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Killer(Pid);
+
+impl Killer {
+    /// Ends it with SIGKILL. [`Server::kill`] must follow.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such process.
+    pub fn kill(self) -> io::Result<()> {
+        Ok(kill_process(self.0, Signal::KILL)?)
     }
 }
 
@@ -394,9 +416,9 @@ fn authorized<B>(request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
 }
 
 fn answer(sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> io::Result<Answer> {
-    let mut response = sent.map_err(io::Error::other)?;
+    let mut response = sent.map_err(ureq::Error::into_io)?;
     let status = response.status().as_u16();
     // A body that breaks off is no answer.
-    let text = response.body_mut().read_to_string().map_err(io::Error::other)?;
+    let text = response.body_mut().read_to_string().map_err(ureq::Error::into_io)?;
     Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or_default() })
 }

@@ -5,7 +5,6 @@
 //! arrive; the policy is such that no time is over because of it. What is left must be what the
 //! scenarios expect at their end, whatever the order of arrival was.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test says where")]
-#![expect(clippy::print_stdout, reason = "tests say what they did")]
 
 use std::{collections::BTreeMap, path::Path, sync::Mutex, thread};
 

@@ -392,7 +392,7 @@ impl CommitGraph {
     }
 
     /// A commit and all that it is known to descend from.
-    fn reach(&self, commit: CommitIndex) -> HashSet<CommitIndex> {
+    pub(crate) fn reach(&self, commit: CommitIndex) -> HashSet<CommitIndex> {
         let mut seen = HashSet::from([commit]);
         let mut stack = vec![commit];
         while let Some(commit) = stack.pop() {

@@ -551,8 +551,7 @@ impl Brain {
     /// What is known of each cluster, in the order of the names.
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterReport> {
-        let heard =
-            self.world.clusters.iter().filter(|cluster| cluster.is_heard());
+        let heard = self.world.clusters.iter().filter(|cluster| cluster.is_heard());
         let mut reports: Vec<_> = heard
             .map(|cluster| ClusterReport {
                 cluster: cluster.name.to_string(),
@@ -828,7 +827,11 @@ impl Brain {
         let state = match (&assessed, head) {
             (Some(assessed), _) => assessed.state,
             // A revision without a commit has a state all the same.
-            (None, Some(head)) if head.newest_mark().is_some_and(|mark| mark.is(Kinds::FAILED)) => {
+            (None, Some(head))
+                if head
+                    .newest_mark(&self.world.reasons)
+                    .is_some_and(|mark| mark.is(Kinds::FAILED)) =>
+            {
                 State::Failed
             }
             (None, Some(head)) if head.latest(Kinds::PROGRESS).is_some() => State::Applied,

@@ -11,7 +11,7 @@ use crate::{
     ancestry::CommitIndex,
     event::Severity,
     hashing::{self, HashMap},
-    interner::TextIndex,
+    interner::{Interner, TextIndex},
     names::ObjectName,
     observation::{Change, Observation, Proof, Role},
     policy::HealthChecks,
@@ -387,9 +387,10 @@ impl Record {
         self.marks.iter().filter(|mark| mark.is(kinds)).map(|mark| mark.key()).min()
     }
 
-    /// The newest mark of all.
-    pub(crate) fn newest_mark(&self) -> Option<Mark> {
-        self.marks.iter().copied().max_by_key(|mark| mark.key())
+    /// The newest mark of all; of several at one key the one with the greatest reason, as of words.
+    pub(crate) fn newest_mark(&self, reasons: &Interner) -> Option<Mark> {
+        let marks = self.marks.iter().copied();
+        marks.max_by_key(|mark| (mark.key(), reasons.text_at(mark.reason())))
     }
 
     /// When it was shown that this reconciler does not wait: a revision new to it was applied with
@@ -515,8 +516,13 @@ impl Incarnation {
     /// health is checked.
     pub(crate) fn needed(&self) -> Vec<OrderKey> {
         let newest = self.newest_first().next().map(|(_, key)| key);
-        let shown = self.newest_not_waiting.and_then(|(_, place)| self.records.get(place as usize));
-        let shown = [Kinds::CHANGED, Kinds::SUCCEEDED].map(|kinds| shown?.earliest(kinds));
+        // Several can show it at one key.
+        let not_waiting = self.newest_not_waiting.map(|(key, _)| key);
+        let shown = self
+            .records
+            .iter()
+            .filter(|record| not_waiting.is_some() && record.shown_not_to_wait() == not_waiting)
+            .flat_map(|record| [record.earliest(Kinds::CHANGED), not_waiting]);
         let succeeded =
             self.records.iter().filter_map(|record| record.latest(Kinds::SUCCEEDED)).max();
         let checks = [newest, succeeded, self.newest_check, self.newest_failed_check];
@@ -770,10 +776,22 @@ impl Incarnation {
         let records = &self.records;
         let newest = |at: &u32| records.get(*at as usize).map(Record::order);
         let after = newest(&place);
-        if before.is_some()
-            && let Some(from) = self.order.iter().rposition(|at| *at == place)
-        {
-            self.order.remove(from);
+        if before.is_some() {
+            let key = |at: &u32| {
+                if *at == place { before } else { records.get(*at as usize)?.taken_up }
+            };
+            // Most often it is near the end: look there first, in steps that double.
+            let (mut begin, mut step) = (self.order.len(), 1);
+            while self.order.get(begin).map_or(begin > 0, |at| key(at) >= before && begin > 0) {
+                begin = begin.saturating_sub(step);
+                step *= 2;
+            }
+            let end = self.order.get(begin..).unwrap_or_default();
+            let first = begin + end.partition_point(|at| key(at) < before);
+            let ties = self.order.get(first..).unwrap_or_default();
+            if let Some(tie) = ties.iter().position(|at| *at == place) {
+                self.order.remove(first + tie);
+            }
         }
         let to = match self.order.last() {
             Some(last) if newest(last) > after => {
@@ -786,16 +804,17 @@ impl Incarnation {
 
     fn note_not_waiting(&mut self, place: u32, shown: Option<OrderKey>) {
         match (self.newest_not_waiting, shown) {
-            (Some((_, shown_by)), None) if shown_by == place => {
-                // A late health check took the sign back: look for the next.
+            (Some((newest, shown_by)), shown)
+                if shown_by == place && shown.is_none_or(|shown| shown < newest) =>
+            {
+                // A late health check took the sign back, or a late success put it earlier: look for
+                // the next.
                 let shown = (0..)
                     .zip(&self.records)
                     .filter_map(|(place, record)| Some((record.shown_not_to_wait()?, place)));
                 self.newest_not_waiting = shown.max();
             }
-            (newest, Some(key))
-                if newest.is_none_or(|(newest, by)| key > newest || by == place) =>
-            {
+            (newest, Some(key)) if newest.is_none_or(|(newest, _)| key > newest) => {
                 self.newest_not_waiting = Some((key, place));
             }
             _ => {}

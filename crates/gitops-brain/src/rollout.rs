@@ -343,7 +343,7 @@ impl<'a> View<'a> {
             Some(record) if assessment.state == State::Failed => record.failure.as_deref(),
             Some(record) if last.revision != Some(record.revision) => {
                 // Its words are gone; what they were about is not.
-                let mark = record.newest_mark()?;
+                let mark = record.newest_mark(&self.world.reasons)?;
                 return Some(EventSummary {
                     severity: mark
                         .severity(reconciler.role, self.world.reasons.text_at(mark.reason())),

@@ -1,6 +1,6 @@
 //! The smallest list of facts that makes the same world.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +11,8 @@ use crate::{
     names::ObjectName,
     observation::{Change, ChangedObject, Observation, Proof, Role, intern},
     reconciler::{
-        Incarnation, Kinds, Mark, OrderKey, Reconciler, Record, RevisionKey, Words, seconds,
+        Cut, Incarnation, Kinds, Mark, Named, OrderKey, Reconciler, Record, RevisionKey, Words,
+        seconds,
     },
     revision::Revision,
     rollout::over_at,
@@ -160,7 +161,10 @@ impl<'a> Snapshot<'a> {
             .incarnations
             .iter()
             .filter(|incarnation| {
-                Some(&incarnation.uid) == current || !self.is_old(incarnation.newest.seconds())
+                let named = incarnation.records.iter().flat_map(|record| &record.named);
+                Some(&incarnation.uid) == current
+                    || !self.is_old(incarnation.newest.seconds())
+                    || named.chain(&incarnation.withdrew).any(|line| self.decides_deletion(line))
             })
             .collect();
         incarnations.sort_by(|a, b| a.uid.cmp(&b.uid));
@@ -177,7 +181,7 @@ impl<'a> Snapshot<'a> {
         incarnation: &'a Incarnation,
     ) -> Vec<Observation> {
         let world = self.world;
-        let (needed, head) = (incarnation.needed(), incarnation.head());
+        let (needed, head) = (self.needed(incarnation), incarnation.head());
         let mut observations = Vec::new();
         let mut last = incarnation.last.as_deref();
         let mut records: Vec<_> = incarnation.records.iter().collect();
@@ -191,15 +195,15 @@ impl<'a> Snapshot<'a> {
             let stays = head.is_some_and(|head| head.revision == record.revision)
                 || marks.iter().any(|mark| !self.is_old(mark.key().seconds()));
             marks.retain(|mark| stays || needed.contains(&mark.key()));
-            if marks.is_empty() {
+            let mut named: Vec<_> =
+                record.named.iter().filter(|line| stays || self.decides(record, line)).collect();
+            if marks.is_empty() && named.is_empty() {
                 continue;
             }
             self.anchors.extend(record.revision.commit());
             marks.sort_by_key(|mark| {
                 (mark.key(), world.reasons.text_at(mark.reason()), mark.kinds().bits())
             });
-            let mut named: Vec<_> =
-                record.named.iter().filter(|(.., key)| !self.is_old(key.seconds())).collect();
             named.sort_by_key(|(object, change, key)| {
                 (*key, world.reconciler(*object).map(|object| &object.name), *change)
             });
@@ -256,6 +260,68 @@ impl<'a> Snapshot<'a> {
         observations.extend(self.withdrawals(reconciler, incarnation).into_values());
         observations.extend(last.map(|last| self.said(reconciler, incarnation, last)));
         observations
+    }
+
+    /// The keys of what stays, however old. Of each revision of which something old stays, that
+    /// stays too which keeps it from counting: what came after it and is not known to contain the same
+    /// commits, newest first, until nothing is left that would count.
+    fn needed(&self, incarnation: &Incarnation) -> BTreeSet<OrderKey> {
+        let mut needed: BTreeSet<OrderKey> = incarnation.needed().into_iter().collect();
+        let graph = &self.world.graph;
+        let mut elsewhere = Vec::new();
+        for record in &incarnation.records {
+            let Some(commit) = record.revision.commit() else { continue };
+            let is_old = |mark: &Mark| self.is_old(mark.key().seconds());
+            let stays =
+                record.marks.iter().any(|mark| !is_old(mark) || needed.contains(&mark.key()))
+                    || record.named.iter().any(|line| self.decides(record, line));
+            if stays && record.marks.iter().any(is_old) {
+                let since = record.earliest(Kinds::TAKEN_UP);
+                // The commits that it contains, and all that it came back from until here.
+                let mut carried: Option<HashSet<CommitIndex>> = None;
+                for (other, key) in incarnation.newest_first() {
+                    if Some(key) <= since || carried.as_ref().is_some_and(HashSet::is_empty) {
+                        break;
+                    }
+                    let revision = other.revision.commit();
+                    if revision.is_some_and(|revision| graph.contains(revision, commit)) {
+                        continue;
+                    }
+                    elsewhere.push(key);
+                    let theirs = revision.map(|revision| graph.reach(revision)).unwrap_or_default();
+                    carried
+                        .get_or_insert_with(|| graph.reach(commit))
+                        .retain(|commit| theirs.contains(commit));
+                }
+            }
+        }
+        needed.extend(elsewhere);
+        needed
+    }
+
+    /// Whether a line of a parent decides something of the child that is never forgotten: whether it
+    /// is deleted, and what of its head counts.
+    fn decides(&self, parent: &Record, line: &Named) -> bool {
+        let (object, change, key) = line;
+        let head = || self.world.reconciler(*object)?.current()?.head();
+        let cut = Cut { changed_by_parent: Some(*key), ..Cut::default() };
+        self.decides_deletion(line)
+            || (*change != Change::Deleted
+                && head().is_some_and(|head| {
+                    head.revision == parent.revision
+                        && head.marks.iter().any(|mark| !cut.counts(mark.key()))
+                }))
+    }
+
+    /// Whether a line of a parent decides whether a reconciler is deleted.
+    fn decides_deletion(&self, (object, change, key): &Named) -> bool {
+        self.world.reconciler(*object).is_some_and(|child| {
+            let newest = match change {
+                Change::Deleted => child.withdrawn,
+                Change::Created | Change::Configured => child.announced,
+            };
+            child.withdrawn.is_some() && newest == Some(*key)
+        })
     }
 
     /// The deletions of the Flux objects that went with it.

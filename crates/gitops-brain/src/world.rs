@@ -204,7 +204,9 @@ impl World {
             let said_last = incarnation.said_alike(observation, Some(proof));
             let repeats = incarnation.repeats(proof, key, revision, text, said_last);
             let head = Some(head.taken_up()?);
-            let stands = reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
+            let cluster = self.clusters.get(reconciler.cluster as usize)?;
+            let stands = cluster.first_heard <= fact.at
+                && reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
                 && !reconciler.is_deleted()
                 && !reconciler.is_removed()
                 && !self.counts_anew(self.find(&observation.object)?, Some(revision), head, key);
@@ -214,19 +216,25 @@ impl World {
     }
 
     fn observe(&mut self, observation: &Observation, at: DateTime<Utc>) -> (Changed, Touched) {
+        let first;
         let known = self.reconciler_index.get(&observation.object).copied();
         let index = match known.and_then(|index| Some((index, self.reconciler(index)?.cluster))) {
             Some((index, cluster)) => {
-                self.hear_again(cluster, at);
+                first = self.hear_again(cluster, at).then_some(cluster);
                 index
             }
             None => {
                 let Some(role) = Role::of(observation.object.kind()) else {
                     return (Changed::Nothing, Touched::Nothing);
                 };
-                let cluster = self.hear(observation.object.cluster(), at);
+                let (cluster, is_first) = self.hear(observation.object.cluster(), at);
+                first = is_first.then_some(cluster);
                 if role == Role::Source {
-                    return (self.observe_source(cluster, observation), Touched::Source(cluster));
+                    let changed = self.observe_source(cluster, observation);
+                    return match first {
+                        Some(cluster) => (Changed::Knowledge, Touched::Cluster(cluster)),
+                        None => (changed, Touched::Source(cluster)),
+                    };
                 }
                 match self.intern(&observation.object, role, cluster) {
                     Some(index) => index,
@@ -240,21 +248,27 @@ impl World {
             }
             _ => Touched::Reconciler(index),
         };
-        (self.observe_reconciler(index, observation, at), touched)
-    }
-
-    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>) {
-        if let Some(cluster) = self.clusters.get_mut(cluster as usize) {
-            cluster.first_heard = cluster.first_heard.min(at);
-            cluster.last_heard = cluster.last_heard.max(at);
+        let changed = self.observe_reconciler(index, observation, at);
+        match first {
+            // A set that is learned is complete some time after the cluster was first heard.
+            Some(cluster) => (Changed::Knowledge, Touched::Cluster(cluster)),
+            None => (changed, touched),
         }
     }
 
-    /// Notes that a cluster was heard.
-    fn hear(&mut self, name: &str, at: DateTime<Utc>) -> u32 {
+    /// Returns whether it was not heard so early before.
+    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>) -> bool {
+        let Some(cluster) = self.clusters.get_mut(cluster as usize) else { return false };
+        let is_first = at < cluster.first_heard;
+        cluster.first_heard = cluster.first_heard.min(at);
+        cluster.last_heard = cluster.last_heard.max(at);
+        is_first
+    }
+
+    /// Notes that a cluster was heard. Returns whether it was not heard so early before.
+    fn hear(&mut self, name: &str, at: DateTime<Utc>) -> (u32, bool) {
         if let Some(index) = self.cluster_index.get(name).copied() {
-            self.hear_again(index, at);
-            return index;
+            return (index, self.hear_again(index, at));
         }
         let index = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
         self.clusters.push(Cluster {
@@ -266,7 +280,7 @@ impl World {
             sources: BTreeMap::new(),
         });
         self.cluster_index.insert(name.into(), index);
-        index
+        (index, true)
     }
 
     /// The reconciler's place, with room made for it if it is new and there is any.
@@ -539,7 +553,7 @@ impl World {
         let cluster = match self.cluster_index.get(name.cluster()) {
             Some(index) => *index,
             None => {
-                let index = self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC);
+                let (index, _) = self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC);
                 if let Some(cluster) = self.clusters.get_mut(index as usize) {
                     cluster.last_heard = DateTime::<Utc>::MIN_UTC;
                 }

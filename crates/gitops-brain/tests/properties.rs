@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use gitops_brain::{
     Brain, CommitId, Effects, EnvironmentName, Fact, FactBody, Outcome, Policy, Query,
-    ReconcilerFilter, Standing, State, Status, Watch,
+    ReconcilerFilter, RolloutFilter, Standing, State, Status, Watch,
 };
 use model::{Answer, Model};
 use proptest::{prelude::*, sample::Index};
@@ -113,8 +113,7 @@ impl Replay {
 
     /// Compares what was handed out with where each rollout stands.
     fn check(&mut self, brain: &Brain, now: DateTime<Utc>) -> Result<(), TestCaseError> {
-        let registered: Vec<Status> =
-            statuses(brain, now).into_iter().filter(|status| status.registered).collect();
+        let registered = brain.rollouts(&RolloutFilter::default(), now);
         for status in &registered {
             let key = (status.environment.clone(), status.commit);
             let over =
@@ -136,18 +135,25 @@ impl Replay {
 }
 
 /// Questions that somebody waits on.
-#[derive(Default)]
-struct Watches(BTreeMap<u64, (Query, Status)>);
+struct Watches {
+    asked: Vec<Query>,
+    waiting: BTreeMap<u64, (Query, Status)>,
+}
 
 impl Watches {
+    fn of(asked: &[Index]) -> Self {
+        let keys: Vec<Key> = keys().collect();
+        let asked = asked.iter().map(|index| query(index.get(&keys))).collect();
+        Self { asked, waiting: BTreeMap::new() }
+    }
+
     fn renew(&mut self, brain: &mut Brain, now: DateTime<Utc>) {
-        for key in keys() {
-            let query = query(&key);
-            if self.0.values().all(|(watched, _)| *watched != query)
+        for query in &self.asked {
+            if self.waiting.values().all(|(watched, _)| watched != query)
                 && let Watch::Waiting(id) = brain.watch(query.clone(), None, now).unwrap()
             {
-                let status = brain.status(&query, now).unwrap();
-                self.0.insert(id.get(), (query, status));
+                let status = brain.status(query, now).unwrap();
+                self.waiting.insert(id.get(), (query.clone(), status));
             }
         }
     }
@@ -160,11 +166,11 @@ impl Watches {
         now: DateTime<Utc>,
     ) -> Result<(), TestCaseError> {
         for id in &effects.woken {
-            let (query, before) = self.0.remove(&id.get()).unwrap();
+            let (query, before) = self.waiting.remove(&id.get()).unwrap();
             let status = brain.status(&query, now).unwrap();
             prop_assert_ne!(&before.version, &status.version, "woken for nothing");
         }
-        for (query, before) in self.0.values() {
+        for (query, before) in self.waiting.values() {
             let status = brain.status(query, now).unwrap();
             prop_assert_eq!(
                 &before.version,
@@ -269,7 +275,7 @@ proptest! {
     ) {
         let forgotten = Fact::new(after(before), FactBody::Forgotten { before: after(before) });
         let mut all = world.facts.clone();
-        all.push(forgotten.clone());
+        all.push(forgotten);
         let one = brain(&world.policy, &all);
         let other = brain(&world.policy, &reordered(&all, &order));
         for (ours, theirs) in facts(&one).iter().zip(facts(&other)) {
@@ -316,9 +322,13 @@ proptest! {
 
     /// What is handed out adds up to what a status says, and nobody is woken or left asleep wrongly.
     #[test]
-    fn effects_add_up(world in world(), steps in prop::collection::vec(0_u64..3_000, 1..5)) {
+    fn effects_add_up(
+        world in world(),
+        steps in prop::collection::vec(0_u64..3_000, 1..5),
+        asked in prop::collection::vec(any::<Index>(), 3),
+    ) {
         let mut brain = Brain::new(world.policy.clone());
-        let (mut replay, mut watches) = (Replay::default(), Watches::default());
+        let (mut replay, mut watches) = (Replay::default(), Watches::of(&asked));
         let mut now = start();
         for (fact, step) in world.facts.iter().zip(steps.iter().cycle()) {
             let then = now.max(fact.at) + chrono::TimeDelta::milliseconds((*step).cast_signed());

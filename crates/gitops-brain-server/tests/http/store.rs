@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use gitops_brain::Fact;
@@ -13,12 +14,13 @@ use gitops_brain_journal::{Answer, Appended, Entry, Journal, JournalError, Sqlit
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{A, B, CONFIG, KEY, applying, healthy, start_over, succeeded};
+use crate::harness::{A, B, CONFIG, KEY, applying, failed, healthy, start_over, succeeded};
 
 /// A journal that can be made to fail, as a full disk would.
 struct Fickle {
     inner: SqliteJournal,
     fails: AtomicBool,
+    tarries: AtomicBool,
     _folder: tempfile::TempDir,
 }
 
@@ -26,7 +28,8 @@ impl Fickle {
     fn new() -> Arc<Self> {
         let folder = tempfile::tempdir().unwrap();
         let inner = SqliteJournal::open(folder.path().join("journal.db")).unwrap();
-        Arc::new(Self { inner, fails: AtomicBool::new(false), _folder: folder })
+        let (fails, tarries) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { inner, fails, tarries, _folder: folder })
     }
 
     fn fail(&self, fails: bool) {
@@ -46,7 +49,14 @@ impl Journal for Fickle {
             let cause = "database or disk is full".to_owned();
             return Box::pin(async { Err(JournalError::Unavailable { cause }) });
         }
-        self.inner.append(facts)
+        let appended = self.inner.append(facts);
+        if self.tarries.load(Ordering::SeqCst) {
+            return Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                appended.await
+            });
+        }
+        appended
     }
 
     fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>> {
@@ -108,6 +118,25 @@ async fn a_heartbeat_needs_no_store() {
     }
     journal.fail(true);
     assert_eq!(server.event(&succeeded(10, A)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_stored_if_what_it_follows_is_on_its_way() {
+    let journal = Fickle::new();
+    let server = start_over(CONFIG, journal.clone()).await;
+    for event in [applying(40, A), healthy(30, A), succeeded(20, A)] {
+        server.event(&event).await;
+    }
+    journal.tarries.store(true, Ordering::SeqCst);
+    let (failed, succeeded) = (failed(15, A), succeeded(10, A));
+    let recovered = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.event(&succeeded).await
+    };
+    let (failed, recovered) = tokio::join!(server.event(&failed), recovered);
+    // By what is applied so far it says nothing; after the failure it does.
+    assert_eq!((failed.0, recovered.0), (StatusCode::ACCEPTED, StatusCode::ACCEPTED));
+    assert_eq!(journal.inner.read_after(0, 10).await.unwrap().len(), 5);
 }
 
 #[tokio::test]

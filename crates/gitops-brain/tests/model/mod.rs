@@ -896,10 +896,10 @@ fn revision(said: &Observation) -> Option<At> {
     let commit = |text: &Option<Box<str>>| Revision::parse(text.as_deref()?).ok()?.commit();
     let none_of_its_own =
         ["AccessDenied", "InvalidCELExpression", "FeatureGateDisabled"].contains(&&*said.reason);
-    if said.object.kind() == "HelmRelease" {
-        if let Some(commit) = commit(&said.commit_annotation) {
-            return Some(At::Commit(commit));
-        }
+    if said.object.kind() == "HelmRelease"
+        && let Some(commit) = commit(&said.commit_annotation)
+    {
+        return Some(At::Commit(commit));
     }
     if none_of_its_own {
         return None;

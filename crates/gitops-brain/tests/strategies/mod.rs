@@ -238,7 +238,7 @@ fn event(attempt: &Attempt, offset: i64, said: &Said) -> Fact {
     let without = match said {
         Said::WithoutRevision { spoofed, .. } => !spoofed,
         // helm-controller sends these without any metadata.
-        Said::Blocked | Said::Canceled => helm && attempt.form % 2 == 0,
+        Said::Blocked | Said::Canceled => helm && attempt.form.is_multiple_of(2),
         _ => false,
     };
     if without {
@@ -334,7 +334,7 @@ fn words_of_helm(said: &Said, form: u8) -> Words {
         Said::Changed { .. } => ("info", "DriftCorrected"),
         Said::Healthy => ("info", "TestSucceeded"),
         Said::Succeeded => {
-            ("info", if form % 2 == 0 { "InstallSucceeded" } else { "UpgradeSucceeded" })
+            ("info", if form.is_multiple_of(2) { "InstallSucceeded" } else { "UpgradeSucceeded" })
         }
         Said::Unmarked => ("info", "PendingRelease"),
         Said::Blocked => ("info", "DependencyNotReady"),
@@ -355,9 +355,10 @@ fn words_of_helm(said: &Said, form: u8) -> Words {
         Said::WithoutRevision { reason, .. } => {
             ("error", ["AccessDenied", "ArtifactFailed", "ValuesError"][*reason])
         }
-        Said::Deleted { .. } => {
-            ("info", if form % 2 == 0 { "RollbackSucceeded" } else { "UninstallSucceeded" })
-        }
+        Said::Deleted { .. } => (
+            "info",
+            if form.is_multiple_of(2) { "RollbackSucceeded" } else { "UninstallSucceeded" },
+        ),
         Said::Unknown => ("info", "SomethingNew"),
     };
     let canceled = matches!(said, Said::Failed { canceled: true, .. });

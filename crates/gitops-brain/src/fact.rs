@@ -56,7 +56,8 @@ pub enum FactBody {
         /// The reconciler.
         reconciler: ObjectName,
     },
-    /// What is older, and no longer needed, is forgotten.
+    /// What is older, and no longer needed, is forgotten: now, and whenever facts are loaded. An older
+    /// fact that is applied later is kept until the next time.
     Forgotten {
         /// Everything before this time.
         before: DateTime<Utc>,

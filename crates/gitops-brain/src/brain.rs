@@ -636,6 +636,9 @@ impl Brain {
         now: DateTime<Utc>,
         effects: &mut Effects,
     ) {
+        if self.current.is_empty() && self.watched.is_empty() {
+            return;
+        }
         if !matches!(touched, Touched::Source(_)) {
             let keys: Vec<_> = self
                 .current

@@ -79,7 +79,6 @@ fn show(out: &mut Out, answer: &Answer) {
 }
 
 pub(crate) fn history(args: &History, global: &Global) -> Result<Exit, Failure> {
-    let client = Client::new(&global.url, global.token.as_deref())?;
     let mut path = format!("/v1/rollouts?limit={}", args.limit);
     if let Some(environment) = &args.environment {
         path.push_str(&format!("&environment={environment}"));
@@ -90,31 +89,24 @@ pub(crate) fn history(args: &History, global: &Global) -> Result<Exit, Failure> 
     for (name, value) in &args.label {
         path.push_str(&format!("&label={}", encode(&format!("{name}={value}"))));
     }
-    let answer = client.get(&path, Duration::ZERO)?;
-    let mut out = Out::stdout();
-    if global.output == Format::Json {
-        output::json_value(&mut out, &answer);
-        out.finish()?;
-        return Ok(Exit::Succeeded);
-    }
-    let mut table =
-        Table::new(&["registered", "environment", "commit", "outcome", "state", "labels"]);
-    for rollout in items(&answer, "rollouts") {
-        let status = Answer::read(rollout.clone())?.status;
-        let labels: Vec<_> =
-            status.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        table.row(vec![
-            one_line(status.registered_at.as_deref().unwrap_or("-")),
-            one_line(&status.environment),
-            short(&status.commit).to_owned(),
-            outcome(&status),
-            one_line(&status.state),
-            one_line(&labels.join(" ")),
-        ]);
-    }
-    table.print(&mut out);
-    out.finish()?;
-    Ok(Exit::Succeeded)
+    list(&path, global, |answer| {
+        let mut table =
+            Table::new(&["registered", "environment", "commit", "outcome", "state", "labels"]);
+        for rollout in items(answer, "rollouts") {
+            let status = Answer::read(rollout.clone())?.status;
+            let labels: Vec<_> =
+                status.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            table.row(vec![
+                one_line(status.registered_at.as_deref().unwrap_or("-")),
+                one_line(&status.environment),
+                short(&status.commit).to_owned(),
+                outcome(&status),
+                one_line(&status.state),
+                one_line(&labels.join(" ")),
+            ]);
+        }
+        Ok(table)
+    })
 }
 
 /// The outcome as it is, and as it was told first if that is another.
@@ -129,7 +121,6 @@ fn outcome(status: &status::Status) -> String {
 }
 
 pub(crate) fn reconcilers(args: &Reconcilers, global: &Global) -> Result<Exit, Failure> {
-    let client = Client::new(&global.url, global.token.as_deref())?;
     let mut filters = Vec::new();
     filters.extend(args.environment.iter().map(|name| format!("environment={name}")));
     filters.extend(args.cluster.iter().map(|name| format!("cluster={name}")));
@@ -137,33 +128,50 @@ pub(crate) fn reconcilers(args: &Reconcilers, global: &Global) -> Result<Exit, F
     if !filters.is_empty() {
         path.push_str(&format!("?{}", filters.join("&")));
     }
-    let answer = client.get(&path, Duration::ZERO)?;
+    list(&path, global, |answer| {
+        let mut table = Table::new(&[
+            "reconciler",
+            "state",
+            "live",
+            "health checks",
+            "last heard",
+            "last event",
+        ]);
+        for report in items(answer, "reconcilers") {
+            let report = Report::deserialize(report)
+                .map_err(|error| Failure::internal(format!("the server's answer: {error}")))?;
+            let state = match (report.removed, report.deleted) {
+                (true, _) => "removed",
+                (_, true) => "deleted",
+                _ => &report.state,
+            };
+            table.row(vec![
+                one_line(&report.reconciler),
+                one_line(state),
+                report.head.as_deref().map_or("-".to_owned(), short_revision),
+                one_line(&report.health_checks.verdict),
+                one_line(report.last_heard_at.as_deref().unwrap_or("-")),
+                report.event.map_or("-".to_owned(), |event| one_line(&event.reason)),
+            ]);
+        }
+        Ok(table)
+    })
+}
+
+/// Asks for a list, and prints it as it came or as a table.
+fn list(
+    path: &str,
+    global: &Global,
+    table: impl FnOnce(&Value) -> Result<Table, Failure>,
+) -> Result<Exit, Failure> {
+    let client = Client::new(&global.url, global.token.as_deref())?;
+    let answer = client.get(path, Duration::ZERO)?;
     let mut out = Out::stdout();
     if global.output == Format::Json {
         output::json_value(&mut out, &answer);
-        out.finish()?;
-        return Ok(Exit::Succeeded);
+    } else {
+        table(&answer)?.print(&mut out);
     }
-    let mut table =
-        Table::new(&["reconciler", "state", "live", "health checks", "last heard", "last event"]);
-    for report in items(&answer, "reconcilers") {
-        let report = Report::deserialize(report)
-            .map_err(|error| Failure::internal(format!("the server's answer: {error}")))?;
-        let state = match (report.removed, report.deleted) {
-            (true, _) => "removed",
-            (_, true) => "deleted",
-            _ => &report.state,
-        };
-        table.row(vec![
-            one_line(&report.reconciler),
-            one_line(state),
-            report.head.as_deref().map_or("-".to_owned(), short_revision),
-            one_line(&report.health_checks.verdict),
-            one_line(report.last_heard_at.as_deref().unwrap_or("-")),
-            report.event.map_or("-".to_owned(), |event| one_line(&event.reason)),
-        ]);
-    }
-    table.print(&mut out);
     out.finish()?;
     Ok(Exit::Succeeded)
 }

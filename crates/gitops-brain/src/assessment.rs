@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     ancestry::CommitIndex,
+    commit::CommitId,
     observation::{Change, Role},
     policy::HealthChecks,
     reconciler::{
-        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words,
+        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record,
+        RevisionKey, Words,
     },
     status::{Reason, State, Verdict},
     world::World,
@@ -155,8 +157,7 @@ impl<'a> Assessor<'a, '_> {
             });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {
-            let record =
-                incarnation.record(crate::reconciler::RevisionKey::Commit(self.commit?))?;
+            let record = incarnation.record(RevisionKey::Commit(self.commit?))?;
             Some(weigh(record, None)).filter(|weighed| weighed.state == State::Failed)
         };
         let decides =
@@ -168,7 +169,7 @@ impl<'a> Assessor<'a, '_> {
         }
     }
 
-    fn id(&self, record: &Record) -> Option<crate::commit::CommitId> {
+    fn id(&self, record: &Record) -> Option<CommitId> {
         record.revision.commit().and_then(|commit| self.world.graph.id(commit))
     }
 
@@ -234,7 +235,7 @@ impl<'a> Assessor<'a, '_> {
             Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => {
                 reason
             }
-            _ if self.source_trouble(reconciler).is_some() => Reason::SourceTrouble,
+            _ if self.world.source_trouble(reconciler.cluster).is_some() => Reason::SourceTrouble,
             _ => Reason::Waiting,
         }
     }
@@ -248,7 +249,7 @@ impl<'a> Assessor<'a, '_> {
         };
         let Some(commit) = self.commit else { return Reason::Waiting };
         let had_it = graph.descendants(commit).any(|carrier| {
-            let record = incarnation.record(crate::reconciler::RevisionKey::Commit(carrier));
+            let record = incarnation.record(RevisionKey::Commit(carrier));
             record.is_some_and(|record| record.taken_up().is_some())
         });
         if had_it {
@@ -258,19 +259,6 @@ impl<'a> Assessor<'a, '_> {
         } else {
             Reason::Waiting
         }
-    }
-
-    /// What the newest failing source in the reconciler's cluster says.
-    pub(crate) fn source_trouble(
-        &self,
-        reconciler: &Reconciler,
-    ) -> Option<(&'a str, OrderKey, &'a str, &'a str)> {
-        let cluster = self.world.clusters.get(reconciler.cluster as usize)?;
-        let troubles = cluster.sources.iter().filter_map(|(name, source)| {
-            let (key, reason, message) = source.present_trouble()?;
-            Some((name.as_str(), key, reason, message))
-        });
-        troubles.max_by_key(|(name, key, ..)| (*key, *name))
     }
 }
 

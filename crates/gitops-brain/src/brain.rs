@@ -279,11 +279,7 @@ impl Brain {
         let again = match &fact.body {
             FactBody::Registered(registration) => {
                 let key = (registration.environment.clone(), registration.commit);
-                let known = self
-                    .world
-                    .rollouts
-                    .get(&key)
-                    .is_some_and(|rollout| rollout.registered.is_some());
+                let known = self.registered(&key).is_some();
                 let standing = if known { self.look(&key, now).0 } else { Standing::default() };
                 Some((key, standing))
             }
@@ -854,14 +850,8 @@ impl Brain {
             removed: reconciler.is_removed(),
             health_checks: HealthChecksStatus { policy, verdict },
             last_heard_at: reconciler.last_heard,
-            event: incarnation.and_then(|incarnation| incarnation.last.as_deref()).map(|words| {
-                EventSummary {
-                    severity: words.severity,
-                    reason: words.reason.to_string(),
-                    message: words.message.to_string(),
-                    at: words.key.time(),
-                }
-            }),
+            event: incarnation
+                .and_then(|incarnation| incarnation.last.as_deref().map(EventSummary::from)),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     names::ObjectName,
     observation::{Change, Observation, Proof, Role},
     policy::HealthChecks,
-    status::Verdict,
+    status::{EventSummary, Verdict},
 };
 
 /// The most incarnations that are kept of one reconciler.
@@ -285,6 +285,17 @@ pub(crate) struct Words {
     pub(crate) message: Box<str>,
     pub(crate) revision: Option<RevisionKey>,
     tie: Tie,
+}
+
+impl From<&Words> for EventSummary {
+    fn from(words: &Words) -> Self {
+        Self {
+            severity: words.severity,
+            reason: words.reason.to_string(),
+            message: words.message.to_string(),
+            at: words.key.time(),
+        }
+    }
 }
 
 impl Words {

@@ -355,12 +355,7 @@ impl<'a> View<'a> {
             None => assessment.trouble.or(Some(last)),
             Some(_) => Some(last),
         };
-        words.map(|words| EventSummary {
-            severity: words.severity,
-            reason: words.reason.to_string(),
-            message: words.message.to_string(),
-            at: words.key.time(),
-        })
+        words.map(EventSummary::from)
     }
 
     /// Why the whole stands where it does.

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    assessment::{Assessment, Assessor, declared},
+    assessment::{Assessment, declared},
     duration::format_duration,
     names::{EnvironmentName, ObjectName},
     observation::Role,
@@ -195,17 +195,14 @@ pub(crate) fn reconciler(
         Reason::AncestryUnknown => {
             format!("{name}: {live}; how it relates to {} is not known", view.commit())
         }
-        Reason::SourceTrouble => {
-            let assessor = Assessor { world: view.world(), commit: None, expects: &|_| false };
-            match assessor.source_trouble(reconciler) {
-                Some((source, _, reason, message)) => format!(
-                    "{name} has not reported this commit or a later one, and {source} is in \
+        Reason::SourceTrouble => match view.world().source_trouble(reconciler.cluster) {
+            Some((source, reason, message)) => format!(
+                "{name} has not reported this commit or a later one, and {source} is in \
                      trouble: {reason}: {}",
-                    quote(message)
-                ),
-                None => format!("{name} has not reported this commit or a later one; {reported}"),
-            }
-        }
+                quote(message)
+            ),
+            None => format!("{name} has not reported this commit or a later one; {reported}"),
+        },
         Reason::Waiting | Reason::Learning | Reason::NoReconciler | Reason::TimedOut => {
             format!("{name} has not reported this commit or a later one; {reported}")
         }

@@ -190,7 +190,8 @@ impl World {
     pub(crate) fn preview(&self, fact: &Fact) -> Changed {
         let repeated = || {
             let FactBody::Observed(observation) = &fact.body else { return None };
-            let reconciler = self.reconciler(self.find(&observation.object)?)?;
+            let index = self.find(&observation.object)?;
+            let reconciler = self.reconciler(index)?;
             let incarnation =
                 reconciler.incarnations.iter().find(|kept| kept.uid == observation.uid)?;
             let head = incarnation.head()?;
@@ -209,7 +210,7 @@ impl World {
                 && reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
                 && !reconciler.is_deleted()
                 && !reconciler.is_removed()
-                && !self.counts_anew(self.find(&observation.object)?, Some(revision), head, key);
+                && !self.counts_anew(index, Some(revision), head, key);
             Some(repeats && stands && observation.changed_objects.is_empty())
         };
         if repeated() == Some(true) { Changed::LastHeard } else { Changed::Knowledge }
@@ -569,6 +570,17 @@ impl World {
         let news = reconciler.removed < Some(at);
         reconciler.removed = reconciler.removed.max(Some(at));
         (Changed::from(news), Touched::Reconciler(index))
+    }
+
+    /// What the newest failing source of a cluster says: its name, the reason and the message.
+    pub(crate) fn source_trouble(&self, cluster: u32) -> Option<(&str, &str, &str)> {
+        let sources = &self.clusters.get(cluster as usize)?.sources;
+        let troubles = sources.iter().filter_map(|(name, source)| {
+            let (key, reason, message) = source.present_trouble()?;
+            Some((key, name.as_str(), reason, message))
+        });
+        let (_, name, reason, message) = troubles.max_by_key(|(key, name, ..)| (*key, *name))?;
+        Some((name, reason, message))
     }
 
     /// When one of a cluster's sources first had a commit.

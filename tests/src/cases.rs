@@ -147,16 +147,7 @@ pub(crate) fn observation(case: &Value) -> Result<(), Vec<String>> {
 
 /// An observation in the words of the vectors.
 fn describe(observation: &Observation) -> Value {
-    let proof = observation.proof().map(|proof| match proof {
-        Proof::Blocked => "blocked",
-        Proof::Interrupted => "interrupted",
-        Proof::Applying => "applying",
-        Proof::Failed => "failed",
-        Proof::HealthChecked => "health_checked",
-        Proof::Succeeded => "succeeded",
-        Proof::Deleted => "deleted",
-        _ => "unknown to this runner",
-    });
+    let proof = observation.proof().map(Proof::as_str);
     let changed = observation.changed_objects.iter();
     let changed: Map<_, _> =
         changed.map(|changed| (changed.object.to_string(), json!(changed.change))).collect();

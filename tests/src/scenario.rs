@@ -460,7 +460,7 @@ impl<'a> Player<'a> {
             Registration::new(register.environment.clone(), register.commit, &declared)
                 .expect(register.expect.iter().cloned());
         if let Some(require) = register.require {
-            registration.require = registration.require.max(require);
+            registration = registration.require(require);
         }
         if let Some(timeout) = &register.timeout {
             registration = registration.timeout(duration(timeout)?);

@@ -94,6 +94,15 @@ pub struct Effects {
     pub woken: Vec<WatchId>,
 }
 
+impl Effects {
+    /// Adds those of a later call.
+    pub fn append(&mut self, later: Self) {
+        self.changed = self.changed.max(later.changed);
+        self.transitions.extend(later.transitions);
+        self.woken.extend(later.woken);
+    }
+}
+
 /// A watch that waits.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WatchId(u64);
@@ -103,6 +112,13 @@ impl WatchId {
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
+    }
+
+    /// The watch with a number, for hosts that hand it through another language. A number that no
+    /// watch has does no harm.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
     }
 }
 
@@ -333,10 +349,7 @@ impl Brain {
     pub fn merge(&mut self, other: &Self, now: DateTime<Utc>) -> Effects {
         let mut effects = Effects::default();
         for fact in other.facts() {
-            let next = self.apply(&fact, now);
-            effects.changed = effects.changed.max(next.changed);
-            effects.transitions.extend(next.transitions);
-            effects.woken.extend(next.woken);
+            effects.append(self.apply(&fact, now));
         }
         effects
     }
@@ -395,6 +408,21 @@ impl Brain {
     pub fn status(&self, query: &Query, now: DateTime<Utc>) -> Result<Status, QueryError> {
         self.check(&query.environment)?;
         Ok(View::new(&self.world, &self.policy, query, now).status())
+    }
+
+    /// The next instant at which time alone changes a status: a grace or a deadline ends. For a host
+    /// that asks again by itself; one that calls [`Brain::expire`] is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`Brain::status`].
+    pub fn next_change(
+        &self,
+        query: &Query,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, QueryError> {
+        self.check(&query.environment)?;
+        Ok(View::new(&self.world, &self.policy, query, now).next_change())
     }
 
     /// Where a commit stands in each environment: those that are declared, or else those in which it

@@ -135,6 +135,13 @@ impl Registration {
         self
     }
 
+    /// Requires at least this: a registration can make a requirement stricter, and never weaker.
+    #[must_use]
+    pub fn require(mut self, require: Require) -> Self {
+        self.require = self.require.max(require);
+        self
+    }
+
     /// Sets how long the rollout may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

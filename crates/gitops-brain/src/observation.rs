@@ -117,6 +117,22 @@ pub enum Proof {
     Deleted,
 }
 
+impl Proof {
+    /// The proof in snake case, as the conformance vectors and other languages have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Interrupted => "interrupted",
+            Self::Applying => "applying",
+            Self::Failed => "failed",
+            Self::HealthChecked => "health_checked",
+            Self::Succeeded => "succeeded",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
 /// Whether a kind of Flux object applies things, or is where they come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {

@@ -860,6 +860,18 @@ pub enum Changed {
     Knowledge,
 }
 
+impl Changed {
+    /// The change in snake case, as other languages have it: `nothing`, `last_heard` or `knowledge`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::LastHeard => "last_heard",
+            Self::Knowledge => "knowledge",
+        }
+    }
+}
+
 impl From<bool> for Changed {
     fn from(changed: bool) -> Self {
         if changed { Self::Knowledge } else { Self::Nothing }

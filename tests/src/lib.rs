@@ -2,6 +2,8 @@
 //!
 //! `tests/vectors/README.md` describes the format. Python and Node run the same files.
 
+#![forbid(unsafe_code)]
+
 mod cases;
 pub mod process;
 pub mod random;

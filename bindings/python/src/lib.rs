@@ -3,6 +3,8 @@
 //! `python/gitops_brain` makes it the package that people use: typed values, and waiting. What a user
 //! sees of this module is documented in `_core.pyi`.
 
+#![forbid(unsafe_code)]
+
 mod brain;
 mod convert;
 mod fact;

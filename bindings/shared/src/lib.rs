@@ -7,6 +7,8 @@
 //!
 //! Nothing is decided here. What a text means, and what follows from it, is the core's.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod error;
 mod input;

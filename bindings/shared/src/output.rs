@@ -150,10 +150,12 @@ fn whole(event: &Event<'_>) -> String {
 /// follows from them.
 #[must_use]
 pub fn body_of(body: &FactBody) -> String {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        observed: Observed<'a>,
+    }
     match body {
-        FactBody::Observed(observation) => {
-            to_json(&serde_json::json!({"observed": Observed::from(observation)}))
-        }
+        FactBody::Observed(observation) => to_json(&Body { observed: observation.into() }),
         body => to_json(body),
     }
 }

@@ -1,6 +1,8 @@
 //! The command line of gitops-brain: *is my commit live and healthy in that environment — yes, no,
 //! or not yet, and why?*
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod client;
 mod commit;

@@ -45,6 +45,8 @@
 //! [`Fact::id`]: gitops_brain::Fact::id
 //! [`Fact::to_line`]: gitops_brain::Fact::to_line
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod journal;
 mod schema;

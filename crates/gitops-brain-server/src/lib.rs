@@ -59,6 +59,8 @@
 //!
 //! A cluster that is not declared is answered as one whose signature is wrong.
 
+#![forbid(unsafe_code)]
+
 mod ancestry;
 mod auth;
 mod config;

@@ -1,0 +1,72 @@
+'use strict'
+
+// Arguments of the right types, or a TypeError that says which is wrong.
+
+const describe = (value) =>
+  value === null ? 'null' : typeof value === 'object' ? value.constructor?.name ?? 'object' : typeof value
+
+function wrong(name, wanted, value) {
+  return new TypeError(`${name} must be ${wanted}, not ${describe(value)}`)
+}
+
+function text(value, name) {
+  if (typeof value === 'string') return value
+  throw wrong(name, 'a string', value)
+}
+
+function optionalText(value, name) {
+  return value === undefined || value === null ? null : text(value, name)
+}
+
+/** A string's bytes are those of UTF-8. */
+function bytes(value, name) {
+  if (value instanceof Uint8Array) return value
+  if (typeof value === 'string') return Buffer.from(value)
+  throw wrong(name, 'a Uint8Array or a string', value)
+}
+
+function list(value, name) {
+  if (typeof value === 'object' && typeof value?.[Symbol.iterator] === 'function' && !ArrayBuffer.isView(value)) {
+    return [...value]
+  }
+  throw wrong(name, 'an array', value)
+}
+
+function texts(value, name) {
+  return value === undefined || value === null ? [] : list(value, name).map((each) => text(each, name))
+}
+
+function object(value, name) {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) return value
+  throw wrong(name, 'an object', value)
+}
+
+function textMap(value, name) {
+  const entries = Object.entries(object(value ?? {}, name))
+  return Object.fromEntries(entries.map(([key, each]) => [key, text(each, `${name}.${key}`)]))
+}
+
+/** A time in milliseconds: that of a Date, or else the host's clock. */
+function time(value) {
+  if (value === undefined || value === null) return Date.now()
+  if (!(value instanceof Date)) throw wrong('the time', 'a Date', value)
+  const milliseconds = value.getTime()
+  if (Number.isNaN(milliseconds)) throw new RangeError('the time is an invalid Date')
+  return milliseconds
+}
+
+/** A duration as the native part reads it. */
+function duration(value, name) {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'string') return value
+  if (typeof value !== 'number') throw wrong(name, 'milliseconds or a string', value)
+  if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw new RangeError(`${name} must be a number of milliseconds, 0 or more`)
+  return `${Math.trunc(value)}ms`
+}
+
+function instance(value, type, name) {
+  if (value instanceof type) return value
+  throw wrong(name, `a ${type.name}`, value)
+}
+
+module.exports = { bytes, duration, instance, list, object, optionalText, text, textMap, texts, time, wrong }

@@ -668,3 +668,5 @@ export class SignatureError extends GitopsBrainError {}
 
 /** The version of this package. */
 export const VERSION: string
+
+export {}

@@ -1,6 +1,9 @@
 # `make demo` shows the main job; `make test` runs every check. Both install what they need.
 
 CARGO ?= cargo
+PYTHON ?= python3
+NODE ?= node
+NPM ?= npm
 TOOLS := $(CURDIR)/target/tools
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
@@ -15,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit docs wasm deny ## Run every check that CI runs.
+test: format lint unit python node docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -30,6 +33,51 @@ lint:
 unit:
 	$(CARGO) build --locked -p gitops-brain-cli
 	$(CARGO) test --locked --workspace
+
+# Each package is built, installed where nothing else is, and tested as its users have it.
+
+VENV := $(CURDIR)/target/venv
+WHEELS := $(CURDIR)/target/wheels
+NODE_HOME := $(CURDIR)/target/node
+PYTHON_EXAMPLE := bindings/python/examples/fastapi
+NODE_EXAMPLE := bindings/node/examples/express
+
+.PHONY: python
+python: wheels ## Build the Python package, install it in a fresh environment, and test it.
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement bindings/python/requirements-test.txt \
+		--requirement $(PYTHON_EXAMPLE)/requirements.txt $(WHEELS)/*.whl
+	cd bindings/python && $(VENV)/bin/python -m pytest
+	cd $(PYTHON_EXAMPLE) && $(VENV)/bin/python -m pytest
+	cd bindings/python && $(VENV)/bin/python -m mypy.stubtest gitops_brain --allowlist stubtest-allowlist.txt
+	cd bindings/python && $(VENV)/bin/python -m mypy --strict python tests
+	cd $(PYTHON_EXAMPLE) && $(VENV)/bin/python -m mypy --strict .
+	cd bindings/python && $(VENV)/bin/python -m pyright --pythonpath $(VENV)/bin/python python tests examples
+
+.PHONY: wheels
+wheels: ## Build the Python package: an sdist, and of it a wheel for this platform.
+	rm -rf $(WHEELS) $(VENV)-build
+	$(PYTHON) -m venv $(VENV)-build
+	$(VENV)-build/bin/pip install --quiet maturin==1.16.0
+	cd bindings/python && $(VENV)-build/bin/maturin build --quiet --release --sdist \
+		--out $(WHEELS) --target-dir $(CURDIR)/target/python
+
+.PHONY: node
+node: npm-package ## Build the Node package, install it in an empty folder, and test it.
+	rm -rf $(NODE_HOME)/test && mkdir -p $(NODE_HOME)/test
+	cd $(NODE_HOME)/test && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
+	cd bindings/node && GITOPS_BRAIN_PACKAGE=$(NODE_HOME)/test/node_modules/gitops-brain $(NPM) test
+	cd bindings/node && $(NPM) run --silent types && $(NPM) run --silent lint
+	rm -rf $(NODE_HOME)/example && cp -R $(NODE_EXAMPLE) $(NODE_HOME)/example
+	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
+	cd $(NODE_HOME)/example && $(NODE) --test
+
+.PHONY: npm-package
+npm-package: ## Build the Node package: a tarball for this platform.
+	rm -rf $(NODE_HOME) && mkdir -p $(NODE_HOME)
+	cd bindings/node && $(NPM) ci --silent --no-audit --no-fund && $(NPM) run --silent build
+	cd bindings/node && $(NPM) pack --silent --pack-destination $(NODE_HOME)
 
 .PHONY: docs
 docs:
@@ -66,6 +114,15 @@ test-long: ## The slow checks: 2,000 cases of each property, 200 crashes of the 
 bench: ## Print the benchmarks.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	$(CARGO) bench --locked -p gitops-brain-benches
+
+.PHONY: bench-bindings
+bench-bindings: wheels npm-package ## Measure the packages beside what one would write instead.
+	$(CARGO) build --locked --release -p gitops-brain-benches --bin bindings_floor
+	rm -rf $(VENV)-bench $(NODE_HOME)/bench && mkdir -p $(NODE_HOME)/bench
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet --requirement benches/bindings/requirements.txt $(WHEELS)/*.whl
+	cd $(NODE_HOME)/bench && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
+	NODE_PATH=$(NODE_HOME)/bench/node_modules $(VENV)-bench/bin/python benches/bindings/run.py
 
 .PHONY: clean
 clean: ## Remove everything that was built.

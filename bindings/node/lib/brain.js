@@ -33,7 +33,7 @@ class Brain {
   // Taking in
 
   apply(fact, now) {
-    const at = time(now)
+    const at = now === undefined ? native.NOW : time(now)
     let told
     try {
       told = native.apply(this.#number, factNumber(fact), at)

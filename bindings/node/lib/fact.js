@@ -100,7 +100,6 @@ class Fact {
 }
 
 function ingest(verifier, cluster, header, body, at) {
-  verifierNumber(verifier)
   text(cluster, 'cluster')
   const signature = header === undefined || header === null ? null : headerText(header)
   const content = bytes(body, 'body')

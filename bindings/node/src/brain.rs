@@ -54,8 +54,12 @@ fn find(brain: u32) -> Result<Shared> {
     tables(|tables| tables.brains.get(brain).cloned())
 }
 
+/// Stands for the clock of this process: it is read faster here than in Node.
+#[napi]
+pub const NOW: i64 = -9_007_199_254_740_991;
+
 fn at(milliseconds: i64) -> Result<DateTime<Utc>> {
-    shared::time(milliseconds).map_err(raise)
+    if milliseconds == NOW { Ok(shared::now()) } else { shared::time(milliseconds).map_err(raise) }
 }
 
 /// Takes in a fact: 0 if it changed nothing, 1 for a heartbeat, 2 if it is new and nobody need be told;

@@ -1,5 +1,7 @@
 //! What comes in: times, names and JSON, as the core's types.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use chrono::{DateTime, Utc};
 use gitops_brain::{
     Ancestry, Event, FactBody, InvolvedObject, Metadata, Policy, Severity, Verifier,
@@ -17,8 +19,9 @@ const YEARS: std::ops::Range<i64> = -62_135_596_800_000..253_402_300_800_000;
 /// The host's clock, in whole milliseconds.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
-    let now = Utc::now();
-    DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = i64::try_from(since.as_millis()).unwrap_or_default();
+    DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
 }
 
 /// A time, given in milliseconds since 1970.

@@ -286,10 +286,14 @@ pub(crate) fn decode_hex<const LENGTH: usize>(digits: &[u8]) -> Option<[u8; LENG
         return None;
     }
     let mut bytes = [0; LENGTH];
+    let mut all = 0;
+    // Without a branch for each digit the compiler does several at once.
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = hex_value(*high)? << 4 | hex_value(*low)?;
+        let (high, low) = (hex_value(*high), hex_value(*low));
+        all |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(bytes)
+    (all < 16).then_some(bytes)
 }
 
 /// Writes bytes as lower-case hexadecimal digits into a buffer with room for all of them.
@@ -303,12 +307,16 @@ pub(crate) fn encode_hex<'a>(bytes: &[u8], buffer: &'a mut [u8]) -> &'a str {
     str::from_utf8(digits).unwrap_or_default()
 }
 
-fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// What a hexadecimal digit stands for; 16 or more if it is none.
+fn hex_value(digit: u8) -> u8 {
+    let number = digit.wrapping_sub(b'0');
+    let letter = (digit | 0x20).wrapping_sub(b'a');
+    if number < 10 {
+        number
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        u8::MAX
     }
 }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cases;
+pub mod postgres;
 pub mod process;
 pub mod random;
 mod reader;

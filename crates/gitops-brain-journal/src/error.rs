@@ -49,6 +49,22 @@ impl JournalError {
         }
     }
 
+    /// The same error for somebody else who waits for it.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn again(&self) -> Self {
+        let cause = || match self {
+            Self::Unavailable { cause } | Self::Corrupt { cause } | Self::Newer { cause } => {
+                cause.clone()
+            }
+            Self::Open { .. } => self.to_string(),
+        };
+        match self.code() {
+            "store.corrupt" => Self::Corrupt { cause: cause() },
+            "store.newer" => Self::Newer { cause: cause() },
+            _ => Self::Unavailable { cause: cause() },
+        }
+    }
+
     /// The store is gone: it was closed, or its thread ended.
     pub(crate) fn closed() -> Self {
         Self::Unavailable { cause: "it is closed".to_owned() }
@@ -75,6 +91,18 @@ impl From<rusqlite::Error> for JournalError {
                 "another process holds the file: one server at a time may use it".to_owned()
             }
             _ => error.to_string(),
+        };
+        Self::Unavailable { cause }
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<tokio_postgres::Error> for JournalError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // Its own text is `db error`; what the database said is its source.
+        let cause = match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
         };
         Self::Unavailable { cause }
     }

@@ -3,6 +3,7 @@
 use std::{fmt, pin::Pin};
 
 use gitops_brain::Fact;
+use tokio::sync::watch;
 
 use crate::JournalError;
 
@@ -21,6 +22,13 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 
     /// Reads on after a position, at most `limit` facts. None are left if there are fewer.
     fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>>;
+
+    /// Tells that other processes may have stored something, if there can be any: changes with each
+    /// announcement. What is announced can be lost with a connection, so a host looks from time to time
+    /// too.
+    fn announced(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 
     /// Finishes what was begun and lets go of the store. What is asked of it afterwards fails.
     fn close(&self) -> Answer<()>;
@@ -59,5 +67,12 @@ impl Entry {
     #[must_use]
     pub fn new(position: u64, fact: Fact) -> Self {
         Self { position, fact }
+    }
+
+    /// A fact of which the line stands at a position.
+    pub(crate) fn read(position: u64, line: &str) -> Result<Self, JournalError> {
+        let fact =
+            Fact::from_line(line).map_err(|error| JournalError::of_line(position, &error))?;
+        Ok(Self { position, fact })
     }
 }

@@ -5,7 +5,8 @@
 //! them all and loads them. Facts stand in it as their lines ([`Fact::to_line`]), so that every
 //! release and every language reads them.
 //!
-//! [`SqliteJournal`] keeps it in one file, for one process.
+//! [`SqliteJournal`] keeps it in one file, for one process; [`PostgresJournal`] in a database, for any
+//! number of them.
 //!
 //! ```
 //! use gitops_brain::{Brain, Fact, FactBody, Policy, Registration};
@@ -49,10 +50,17 @@
 
 mod error;
 mod journal;
+#[cfg(feature = "postgres")]
+mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod row;
 mod schema;
 mod sqlite;
 
 // The public interface is:
+#[cfg(feature = "postgres")]
+pub use crate::postgres::PostgresJournal;
 pub use crate::{
     error::JournalError,
     journal::{Answer, Appended, Entry, Journal},

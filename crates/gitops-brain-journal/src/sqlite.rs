@@ -12,7 +12,7 @@ use gitops_brain::Fact;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::{Answer, Appended, Entry, Journal, JournalError, schema};
+use crate::{Answer, Appended, Entry, Journal, JournalError, row::Row, schema};
 
 /// How long opening waits for another process to let go of the file: a server that is replaced needs
 /// a moment to stop.
@@ -46,13 +46,6 @@ enum Command {
 }
 
 type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
-
-/// A fact in the form in which it is stored.
-struct Row {
-    id: [u8; 16],
-    at: i64,
-    line: String,
-}
 
 impl SqliteJournal {
     /// Opens the journal in a file, or makes a new one if there is no file or an empty one.
@@ -140,12 +133,6 @@ impl Drop for SqliteJournal {
 impl fmt::Debug for SqliteJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteJournal").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Row {
-    fn of(fact: &Fact) -> Self {
-        Self { id: fact.id(), at: fact.at.timestamp_millis(), line: fact.to_line() }
     }
 }
 
@@ -274,9 +261,7 @@ impl Writer {
             let line = row.get_ref(1)?.as_str().map_err(|error| JournalError::Corrupt {
                 cause: format!("at position {position}: {error}"),
             })?;
-            let fact =
-                Fact::from_line(line).map_err(|error| JournalError::of_line(position, &error))?;
-            entries.push(Entry::new(position, fact));
+            entries.push(Entry::read(position, line)?);
         }
         Ok(entries)
     }

@@ -1,16 +1,19 @@
 //! The journal in SQLite: nothing that was answered is lost, nothing of others is overwritten.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod suite;
+
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use gitops_brain::{Ancestry, Fact, FactBody, Parents};
 use gitops_brain_journal::{Journal, JournalError, SqliteJournal};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use suite::{Store, fact};
 
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -18,11 +21,13 @@ fn place() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn fact(number: usize) -> Fact {
-    let commit = format!("{number:040x}").parse().unwrap();
-    let ancestry = Ancestry::claimed(vec![Parents { commit, parents: vec![] }]);
-    Fact::new("2026-11-23T12:00:00Z".parse().unwrap(), FactBody::Ancestry(ancestry))
+impl Store for (TempDir, PathBuf) {
+    async fn open(&self) -> Arc<dyn Journal> {
+        Arc::new(SqliteJournal::open(&self.1).unwrap())
+    }
 }
+
+suite::for_store!(place());
 
 fn refused(path: &Path, code: &str) -> JournalError {
     let before = fs::read(path).unwrap();
@@ -31,60 +36,6 @@ fn refused(path: &Path, code: &str) -> JournalError {
     assert!(error.to_string().contains("journal.db"), "it says which file: {error}");
     assert_eq!(fs::read(path).unwrap(), before, "it is left as it is");
     error
-}
-
-#[tokio::test]
-async fn facts_keep_their_order_and_stand_once() {
-    let (_folder, path) = place();
-    let journal = SqliteJournal::open(&path).unwrap();
-    let appended = journal.append(&[fact(1), fact(2), fact(1)]).await.unwrap();
-    let seen: Vec<_> = appended.iter().map(|one| (one.position, one.new)).collect();
-    assert_eq!(seen, [(1, true), (2, true), (1, false)]);
-    let later = Fact::new("2026-11-24T12:00:00Z".parse().unwrap(), fact(2).body);
-    let appended = journal.append(&[later, fact(3)]).await.unwrap();
-    let seen: Vec<_> = appended.iter().map(|one| (one.position, one.new)).collect();
-    assert_eq!(seen, [(2, false), (3, true)], "the same content is the same fact");
-    let entries = journal.read_after(1, 10).await.unwrap();
-    let seen: Vec<_> = entries.iter().map(|entry| (entry.position, entry.fact.clone())).collect();
-    assert_eq!(seen, [(2, fact(2)), (3, fact(3))]);
-    assert_eq!(journal.read_after(0, 1).await.unwrap().len(), 1);
-    assert!(journal.append(&[]).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn what_was_answered_is_there_after_reopening() {
-    let (_folder, path) = place();
-    for round in 0..5 {
-        let journal = SqliteJournal::open(&path).unwrap();
-        assert_eq!(journal.read_after(0, 100).await.unwrap().len(), round);
-        journal.append(&[fact(round)]).await.unwrap();
-        if round % 2 == 0 {
-            journal.close().await.unwrap();
-            let error = journal.append(&[fact(99)]).await.unwrap_err();
-            assert_eq!(error.code(), "store.unavailable");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_append_at_a_time() {
-    let (_folder, path) = place();
-    let journal = Arc::new(SqliteJournal::open(&path).unwrap());
-    // Each fact is brought by two.
-    let tasks: Vec<_> = (0..400)
-        .map(|number| {
-            let journal = journal.clone();
-            tokio::spawn(async move { journal.append(&[fact(number % 200)]).await.unwrap()[0] })
-        })
-        .collect();
-    let mut new = 0;
-    for task in tasks {
-        new += usize::from(task.await.unwrap().new);
-    }
-    assert_eq!(new, 200);
-    let entries = journal.read_after(0, 1000).await.unwrap();
-    let positions: Vec<_> = entries.iter().map(|entry| entry.position).collect();
-    assert_eq!(positions, (1..=200).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -108,14 +59,6 @@ async fn those_who_wait_share_a_transaction() {
     }
     let all = size(&wal).saturating_sub(before);
     assert!(all < 50 * one, "100 transactions would write {} bytes, not {all}", 100 * one);
-}
-
-#[tokio::test]
-async fn nobody_waits_and_yet_it_is_stored() {
-    let (_folder, path) = place();
-    let journal = SqliteJournal::open(&path).unwrap();
-    drop(journal.append(&[fact(1)]));
-    assert_eq!(journal.read_after(0, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

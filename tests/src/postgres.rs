@@ -108,7 +108,8 @@ impl Postgres {
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        command.args(["-c", "max_connections=50"]);
+        // What ends here is the process, and never the machine.
+        command.args(["-c", "max_connections=100", "-c", "fsync=off"]);
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn()?);
         let end = Instant::now() + PATIENCE;
         loop {

@@ -1,5 +1,5 @@
 //! The journal in PostgreSQL: many processes append to it, and none misses anything of another.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 #![cfg(feature = "postgres")]
 
 mod suite;

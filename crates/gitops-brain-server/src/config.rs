@@ -28,8 +28,8 @@ const SHORT_SECRET: usize = 16;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The journal's file.
-    pub database: PathBuf,
+    /// Where the journal is.
+    pub database: Database,
     /// How long what is no longer needed is remembered.
     pub retention: Duration,
     /// Whether to listen on other than loopback addresses though anyone could send anything.
@@ -40,6 +40,38 @@ pub struct Config {
     pub policy: Policy,
     /// Who may ask and register. None: everyone.
     pub tokens: Vec<Token>,
+}
+
+/// Where a journal is.
+#[derive(Clone, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Database {
+    /// In a file, for one server.
+    Sqlite(PathBuf),
+    /// In a PostgreSQL database of this URL, for any number of servers. It may hold a password: it is
+    /// not shown.
+    Postgres(String),
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{} (SQLite)", path.display()),
+            Self::Postgres(url) => {
+                // `postgres://user:password@host/database?options`
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+                let place = place.split_once('?').map_or(place, |(place, _)| place);
+                write!(f, "postgres://{place} (PostgreSQL)")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// How events of a cluster are known to be its own. It needs a key or a token.
@@ -130,7 +162,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
-            database: PathBuf::from("gitops-brain.db"),
+            database: Database::Sqlite(PathBuf::from("gitops-brain.db")),
             retention: Duration::from_hours(90 * 24),
             insecure: false,
             clusters: BTreeMap::new(),
@@ -334,7 +366,7 @@ impl Config {
     fn write(&self, text: &mut String) -> fmt::Result {
         let reach = if self.listen.ip().is_loopback() { ", this machine only" } else { "" };
         writeln!(text, "listens on   {}{reach}", self.listen)?;
-        writeln!(text, "stores in    {} (SQLite)", self.database.display())?;
+        writeln!(text, "stores in    {}", self.database)?;
         writeln!(text, "remembers    {}", in_days(self.retention))?;
         writeln!(text, "clusters")?;
         if self.clusters.is_empty() {
@@ -458,14 +490,20 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-pub(crate) fn parse_database(text: &str) -> Result<PathBuf, String> {
+/// Where a text says that the journal is: a path, or a URL.
+///
+/// # Errors
+///
+/// If the text is empty, or a URL of another kind.
+pub(crate) fn parse_database(text: &str) -> Result<Database, String> {
+    const FORM: &str = "give the path of a file, or `postgres://user:password@host/database`";
     match text.split_once("://") {
-        Some((scheme @ ("postgres" | "postgresql"), _)) => {
-            Err(format!("`{scheme}://` is not supported by this release: give the path of a file"))
+        Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => {
+            Ok(Database::Postgres(text.to_owned()))
         }
-        Some(_) => Err("give the path of a file".to_owned()),
-        None if text.is_empty() => Err("it is empty: give the path of a file".to_owned()),
-        None => Ok(PathBuf::from(text)),
+        Some(_) => Err(FORM.to_owned()),
+        None if text.is_empty() => Err(format!("it is empty: {FORM}")),
+        None => Ok(Database::Sqlite(PathBuf::from(text))),
     }
 }
 

@@ -491,7 +491,7 @@ environments = ["staging"]
         let (_, faults) = read_all(
             r#"lisen = "127.0.0.1:8080"
 listen = "here"
-database = "postgres://x"
+database = "mysql://x"
 retention = 90
 insecure = "yes"
 [clusters.staging]

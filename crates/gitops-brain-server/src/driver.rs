@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use gitops_brain::{Fact, FactBody};
 use gitops_brain_journal::{Appended, JournalError};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time,
 };
 
 use crate::{
     live::Live,
-    service::{Inner, StoreFailure},
+    service::{Inner, READ, StoreFailure},
 };
 
 /// How often heartbeats are stored. A crash forgets at most so much of when reconcilers were last
@@ -30,6 +30,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// How long the clock sleeps at least, so that a deadline which does not go away costs little.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(2);
+
+/// How often a shared journal is read though nothing was announced: an announcement may be lost with
+/// its connection.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// When settlements that could not be stored are tried again.
 const OWED_RETRY: Duration = Duration::from_secs(2);
@@ -90,7 +94,17 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
     match inner.journal.append(&facts).await {
         Ok(appended) => {
             inner.store_works(true);
-            apply(inner, batch, &appended, owed.len());
+            if inner.shared {
+                follow_up(inner).await;
+                let mut appended = appended.into_iter().skip(owed.len());
+                for Submission { facts, reply } in batch {
+                    inner.live().arrive(&facts);
+                    // Whoever submitted it may have gone, here and below.
+                    let _ = reply.send(Ok(appended.by_ref().take(facts.len()).collect()));
+                }
+            } else {
+                apply(inner, batch, &appended, owed.len());
+            }
             Ok(())
         }
         Err(error) => {
@@ -99,13 +113,30 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
             let mut live = inner.live();
             live.owed.extend(owed);
             batch.iter().for_each(|submission| live.arrive(&submission.facts));
+            // Those who wait need not wait for the store as well.
+            live.wake(now());
             drop(live);
             let failure = StoreFailure::from(&error);
             for submission in batch {
-                // Whoever submitted it may have gone, here and below.
                 let _ = submission.reply.send(Err(failure.clone()));
             }
             Err(failure)
+        }
+    }
+}
+
+/// Applies what was stored, and stores what follows from it: whoever is answered afterwards is answered
+/// from both. Stored is what was submitted in any case; what does not work now is done later.
+pub(crate) async fn follow_up(inner: &Inner) {
+    while catch_up(inner).await.is_ok() {
+        let owed = std::mem::take(&mut inner.live().owed);
+        if owed.is_empty() {
+            return;
+        }
+        if inner.journal.append(&owed).await.is_err() {
+            inner.live().owed.extend(owed);
+            inner.owes.notify_one();
+            return;
         }
     }
 }
@@ -140,6 +171,61 @@ fn apply(inner: &Inner, batch: Vec<Submission>, appended: &[Appended], owed: usi
     inner.clock.notify_one();
 }
 
+/// Reads what others have stored, when they announce it and from time to time.
+pub(crate) async fn follow(inner: Arc<Inner>, mut announced: watch::Receiver<u64>) {
+    let mut stop = inner.stop.subscribe();
+    while !*stop.borrow_and_update() {
+        tokio::select! {
+            changed = announced.changed() => {
+                let position = *announced.borrow_and_update();
+                if changed.is_ok() && position != 0 && position <= inner.live().position {
+                    inner.read_to_end();
+                    continue;
+                }
+            }
+            () = time::sleep(LOOK_EVERY) => {}
+            _ = stop.changed() => break,
+        }
+        if let Err(error) = catch_up(&inner).await {
+            tracing::warn!(code = error.code(), %error, "the journal cannot be read");
+            if error.code() == "store.newer" {
+                inner.outdate();
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Applies everything that stands in a shared journal and was not applied yet, in its order.
+pub(crate) async fn catch_up(inner: &Inner) -> Result<(), JournalError> {
+    let _turn = inner.turn.lock().await;
+    loop {
+        let position = inner.live().position;
+        let entries = inner.journal.read_after(position, READ).await?;
+        let Some(last) = entries.last() else { break };
+        let now = now();
+        let owes = {
+            let mut live = inner.live();
+            live.read(&entries, now);
+            let owes = !live.owed.is_empty();
+            if !owes {
+                live.wake(now);
+            }
+            owes
+        };
+        inner.caught_up.send_replace(last.position);
+        inner.clock.notify_one();
+        if owes {
+            inner.owes.notify_one();
+        }
+        if entries.len() < READ {
+            break;
+        }
+    }
+    inner.read_to_end();
+    Ok(())
+}
+
 /// Lets time pass: sleeps until the next deadline, or until there is another one.
 pub(crate) async fn keep_time(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
@@ -158,7 +244,10 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
         if deadline.is_some_and(|deadline| deadline <= now) {
             let mut live = inner.live();
             live.expire(now);
-            live.wake(now);
+            live.record(now);
+            if !inner.shared || live.owed.is_empty() {
+                live.wake(now);
+            }
             if !live.owed.is_empty() {
                 inner.owes.notify_one();
             }

@@ -21,6 +21,8 @@ struct Ready<'a> {
     store: &'static str,
     /// The journal position up to which the brain knows.
     position: u64,
+    /// How long ago a shared journal was last read to its end.
+    age_seconds: u64,
     /// How many facts were read at the start.
     facts_loaded: u64,
     policy: &'a str,
@@ -42,10 +44,17 @@ pub(crate) async fn readyz(State(Service(inner)): State<Service>) -> Result<Resp
     if stopping {
         return Err(Problem::unavailable("server.stopping", "the server is stopping"));
     }
+    if inner.is_outdated() {
+        // It answers from what it knows, but nobody should be sent here.
+        let detail =
+            "a newer release writes to the journal, and this one cannot read that: upgrade";
+        return Err(Problem::unavailable("store.newer", detail));
+    }
     let ready = Ready {
         status: "ready",
         store,
         position,
+        age_seconds: inner.age().as_secs(),
         facts_loaded: inner.loaded,
         policy: &inner.policy,
         waiters,

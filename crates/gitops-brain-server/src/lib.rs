@@ -22,6 +22,13 @@
 //! A crash at any point loses nothing that was answered. Facts are applied in the order in which they
 //! stand in the journal.
 //!
+//! # Several servers
+//!
+//! On one PostgreSQL database any number of servers run beside each other, all equal: each takes any
+//! request, and applies what all of them stored, in the order of the journal. Those who wait at one are
+//! woken by an event that came to another. Without the database a server goes on answering from what it
+//! knows, and says how old that is (`Age`, in seconds).
+//!
 //! # Routes
 //!
 //! | route | answers | scope |
@@ -55,7 +62,7 @@
 //! | `route.method` | 405 | no |
 //! | `commit.ambiguous` | 409 | no |
 //! | `wait.too_many` | 429 | yes, after `Retry-After` |
-//! | `store.unavailable`, `store.corrupt`, `store.newer`, `server.stopping` | 503 | yes, after `Retry-After` |
+//! | `store.unavailable`, `store.corrupt`, `store.newer`, `store.behind`, `server.stopping` | 503 | yes, after `Retry-After` |
 //!
 //! A cluster that is not declared is answered as one whose signature is wrong.
 
@@ -83,7 +90,7 @@ mod wait;
 
 // The public interface is:
 pub use crate::{
-    config::{Cluster, Config, ConfigError, Fault, Overrides, Scope, Token},
+    config::{Cluster, Config, ConfigError, Database, Fault, Overrides, Scope, Token},
     limits::{
         MAX_ASKED, MAX_BODY_BYTES, MAX_COMMITS, MAX_EXPECTED, MAX_LABEL_NAME_BYTES,
         MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_WAIT, MAX_WAITERS,
@@ -91,6 +98,6 @@ pub use crate::{
     },
     router::router,
     secret::{Secret, TokenDigest},
-    server::{ServeError, Server, bind, bind_with, serve},
+    server::{ServeError, Server, bind, bind_with, open, serve},
     service::Service,
 };

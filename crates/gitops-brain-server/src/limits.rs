@@ -17,6 +17,9 @@ pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// that it must send the event again.
 pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The longest that a server which is behind another one lets a request wait for what that one knew.
+pub(crate) const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The longest that a status is waited for. Whoever wants to wait longer asks again; a client that
 /// went away without a word is forgotten after this time.
 pub const MAX_WAIT: Duration = Duration::from_mins(5);

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use gitops_brain::{
     Brain, Effects, Fact, FactBody, ObjectName, Query, QueryError, Status, Version, WatchId,
 };
+use gitops_brain_journal::Entry;
 use tokio::sync::oneshot;
 
 /// Everything that one mutex guards.
@@ -31,6 +32,10 @@ pub(crate) struct Live {
     under_way: HashMap<ObjectName, usize>,
     /// Settlements that the brain knows and the journal does not yet.
     pub(crate) owed: Vec<Fact>,
+    /// Whether other servers write to the journal too.
+    shared: bool,
+    /// Whether something has settled since it was looked what is to be recorded.
+    settled: bool,
     pub(crate) stopping: bool,
     /// Watches whose status changed, to be answered together.
     woken: Vec<WatchId>,
@@ -52,7 +57,7 @@ pub(crate) struct Answer {
 }
 
 impl Live {
-    pub(crate) fn new(brain: Brain, position: u64) -> Self {
+    pub(crate) fn new(brain: Brain, position: u64, shared: bool) -> Self {
         Self {
             brain,
             position,
@@ -60,6 +65,8 @@ impl Live {
             heartbeats: HashMap::new(),
             under_way: HashMap::new(),
             owed: Vec::new(),
+            shared,
+            settled: false,
             stopping: false,
             woken: Vec::new(),
         }
@@ -98,8 +105,42 @@ impl Live {
                 );
                 settlements.extend(transition.settlement());
             }
+            if self.shared {
+                // Only what stands in the journal counts: another server may be the first to record it.
+                self.settled |= !settlements.is_empty();
+                return;
+            }
             transitions = self.settle(settlements, now);
         }
+    }
+
+    /// Takes in what stands in a shared journal.
+    pub(crate) fn read(&mut self, entries: &[Entry], now: DateTime<Utc>) {
+        for Entry { position, fact, .. } in entries {
+            self.position = *position;
+            // A heartbeat that counts as later must not be missing where this one is read: it may say
+            // more now.
+            if let Some(heartbeat) = object(fact).and_then(|object| self.heartbeats.remove(object))
+                && heartbeat.id() != fact.id()
+            {
+                self.owed.push(heartbeat);
+            }
+            self.apply(fact, now);
+        }
+        self.record(now);
+    }
+
+    /// Owes a shared journal what has settled.
+    pub(crate) fn record(&mut self, now: DateTime<Utc>) {
+        if std::mem::take(&mut self.settled) {
+            let settlements = self.brain.unrecorded();
+            self.owe(settlements, now);
+        }
+    }
+
+    /// Owes the journal settlements that the brain is to be told of when they stand there.
+    pub(crate) fn owe(&mut self, settlements: Vec<FactBody>, now: DateTime<Utc>) {
+        self.owed.extend(settlements.into_iter().map(|body| Fact::new(now, body)));
     }
 
     /// Tells the brain of settlements, and owes them to the journal.
@@ -220,6 +261,11 @@ fn object(fact: &Fact) -> Option<&ObjectName> {
 pub(crate) fn version_of(text: &str) -> Version {
     let digest = text.rsplit_once('.').map_or(text, |(_, digest)| digest);
     Version::from(digest.to_owned())
+}
+
+/// The journal position in a version.
+pub(crate) fn position_of(text: &str) -> Option<u64> {
+    text.rsplit_once('.')?.0.parse().ok()
 }
 
 impl Answer {

@@ -27,7 +27,7 @@ use crate::{
         MAX_ASKED, MAX_EXPECTED, MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE,
         PAGE,
     },
-    live::version_of,
+    live::{position_of, version_of},
     problem::{Problem, json},
     request::{self, Parameters},
     service::{Inner, Service},
@@ -185,7 +185,11 @@ pub(crate) async fn get(
         query = query.reconciler(Selector::new(reconciler)?);
     }
     let wait = parameters.parsed("wait", parse_duration)?.unwrap_or(Duration::ZERO);
-    let since = parameters.one("since")?.map(version_of);
+    let since = parameters.one("since")?;
+    if let Some(position) = since.and_then(position_of) {
+        wait::catch_up(&inner, position).await?;
+    }
+    let since = since.map(version_of);
     let status = wait::status(&inner, query, wait, since, caller.token()).await?;
     Ok(status.into_response(StatusCode::OK))
 }

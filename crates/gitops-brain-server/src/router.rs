@@ -1,8 +1,10 @@
 //! Which request goes where.
 
+use std::time::Duration;
+
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -10,6 +12,9 @@ use axum::{
 };
 
 use crate::{ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service};
+
+/// What is known is told to be old from this age on.
+const STALE: Duration = Duration::from_secs(3);
 
 /// All routes over a running brain, to be served alone or nested in a router of one's own.
 pub fn router(service: Service) -> Router {
@@ -28,7 +33,7 @@ pub fn router(service: Service) -> Router {
         .route("/readyz", get(health::readyz))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(finish))
+        .layer(middleware::from_fn_with_state(service.clone(), finish))
         .with_state(service)
 }
 
@@ -47,12 +52,17 @@ async fn no_method() -> Response {
 }
 
 /// What all answers have in common. They are true for a moment only, and for whoever asked.
-async fn finish(request: Request, next: Next) -> Response {
+async fn finish(State(Service(inner)): State<Service>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
     tracing::debug!(%method, ?path, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
+    // What was read a moment ago is as good as new: a journal is looked at each second.
+    let age = inner.age();
+    if age >= STALE {
+        headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

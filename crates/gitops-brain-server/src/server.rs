@@ -3,11 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use gitops_brain::KeyError;
-use gitops_brain_journal::{Journal, JournalError, SqliteJournal};
+use gitops_brain_journal::{Journal, JournalError, PostgresJournal, SqliteJournal};
 use tokio::net::TcpListener;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Database},
     connections,
     router::router,
     service::Service,
@@ -83,11 +83,23 @@ pub async fn bind(config: &Config) -> Result<Server, ServeError> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let path = config.database.clone();
-    // Opening checks the whole file, which takes a while if it is large.
-    let opened = tokio::task::spawn_blocking(move || SqliteJournal::open(path)).await;
-    let journal = opened.map_err(io::Error::other)??;
-    bind_with(config, Arc::new(journal)).await
+    bind_with(config, open(&config.database).await?).await
+}
+
+/// Opens a journal.
+///
+/// # Errors
+///
+/// If it cannot be used.
+pub async fn open(database: &Database) -> Result<Arc<dyn Journal>, ServeError> {
+    Ok(match database.clone() {
+        // Opening checks the whole file, which takes a while if it is large.
+        Database::Sqlite(path) => {
+            let opened = tokio::task::spawn_blocking(move || SqliteJournal::open(path)).await;
+            Arc::new(opened.map_err(io::Error::other)??)
+        }
+        Database::Postgres(url) => Arc::new(PostgresJournal::open(&url).await?),
+    })
 }
 
 /// The same over another journal.

@@ -1,8 +1,11 @@
 //! The running brain: what requests, the clock and the journal share.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -26,7 +29,7 @@ use crate::{
 };
 
 /// How many facts are read from the journal at a time.
-const READ: usize = 10_000;
+pub(crate) const READ: usize = 10_000;
 
 /// A running brain: it has read its journal, keeps time, and can be asked by any number of requests.
 ///
@@ -51,6 +54,16 @@ pub(crate) struct Inner {
     pub(crate) owes: Notify,
     pub(crate) stop: watch::Sender<bool>,
     store_works: AtomicBool,
+    /// Whether other servers write to the journal too.
+    pub(crate) shared: bool,
+    /// Held by who applies what stands in a shared journal: it is applied in its order.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// The position up to which the brain knows, for those who wait for it.
+    pub(crate) caught_up: watch::Sender<u64>,
+    /// When the journal was last read to its end.
+    read_at: Mutex<time::Instant>,
+    /// A newer release has written to the journal: nothing more can be applied.
+    outdated: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -71,12 +84,18 @@ impl Service {
         config.check()?;
         let (brain, position, loaded) = load(&*journal, config.policy.clone()).await?;
         tracing::info!(position, facts = loaded, "the journal is read");
-        let mut live = Live::new(brain, position);
+        let shared = journal.announced().is_some();
+        let mut live = Live::new(brain, position, shared);
         let now = driver::now();
         live.expire(now);
         // What a crash kept from being recorded.
         let settlements = live.brain.unrecorded();
-        live.settle(settlements, now);
+        if shared {
+            // Another server may be about to record them: the journal decides who was first.
+            live.owe(settlements, now);
+        } else {
+            live.settle(settlements, now);
+        }
         let (submissions, receiver) = mpsc::channel(MAX_QUEUE);
         let (stop, _) = watch::channel(false);
         let inner = Arc::new(Inner {
@@ -91,15 +110,26 @@ impl Service {
             owes: Notify::new(),
             stop,
             store_works: AtomicBool::new(true),
+            shared,
+            turn: tokio::sync::Mutex::default(),
+            caught_up: watch::channel(position).0,
+            read_at: Mutex::new(time::Instant::now()),
+            outdated: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
+        if shared {
+            driver::follow_up(&inner).await;
+        }
         inner.owes.notify_one();
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(driver::write(inner.clone(), receiver)),
             tokio::spawn(driver::keep_time(inner.clone())),
             tokio::spawn(driver::flush(inner.clone())),
             tokio::spawn(driver::forget(inner.clone())),
         ];
+        if let Some(announced) = inner.journal.announced() {
+            tasks.push(tokio::spawn(driver::follow(inner.clone(), announced)));
+        }
         *inner.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(Self(inner))
     }
@@ -202,6 +232,27 @@ impl Inner {
         if self.store_works.swap(works, Ordering::Relaxed) != works && works {
             tracing::info!("facts are stored again");
         }
+    }
+
+    /// Notes that the journal was read to its end.
+    pub(crate) fn read_to_end(&self) {
+        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = time::Instant::now();
+    }
+
+    /// How old what is known may be: nothing, but for a shared journal that cannot be read.
+    pub(crate) fn age(&self) -> Duration {
+        if !self.shared {
+            return Duration::ZERO;
+        }
+        self.read_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    pub(crate) fn outdate(&self) {
+        self.outdated.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn does_store_work(&self) -> bool {

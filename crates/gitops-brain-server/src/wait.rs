@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time};
 
 use crate::{
     driver,
-    limits::{MAX_WAIT, MAX_WAITERS, MAX_WAITERS_PER_TOKEN},
+    limits::{CATCH_UP_PATIENCE, MAX_WAIT, MAX_WAITERS, MAX_WAITERS_PER_TOKEN},
     live::{Answer, Live, Waiter},
     problem::Problem,
     service::Inner,
@@ -47,6 +47,26 @@ pub(crate) async fn status(
     }
     let present = inner.live().look(&query, driver::now());
     Ok(present?)
+}
+
+/// Waits until the brain knows what another server knew when it said a version.
+///
+/// # Errors
+///
+/// `store.behind` if that takes too long.
+pub(crate) async fn catch_up(inner: &Inner, position: u64) -> Result<(), Problem> {
+    if !inner.shared || position <= inner.live().position {
+        return Ok(());
+    }
+    let mut caught_up = inner.caught_up.subscribe();
+    let there = caught_up.wait_for(|known| *known >= position);
+    match time::timeout(CATCH_UP_PATIENCE, there).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(Problem::unavailable(
+            "store.behind",
+            "this server does not know yet what the version in `since` was made of",
+        )),
+    }
 }
 
 fn room(live: &Live, token: Option<usize>) -> Result<(), Problem> {

@@ -176,6 +176,6 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let flags = Overrides { listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
     let config = Config::load_with(Some(&path), &flags, &variable).unwrap();
     assert_eq!(config.listen.port(), 3);
-    assert_eq!(config.database.to_str(), Some("variable.db"));
+    assert_eq!(config.database.to_string(), "variable.db (SQLite)");
     assert_eq!(config.retention.as_secs(), 86_400);
 }

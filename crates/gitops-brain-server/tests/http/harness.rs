@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::sign;
 use gitops_brain_journal::Journal;
-use gitops_brain_server::{Config, Overrides, ServeError, Server, bind, bind_with};
+use gitops_brain_server::{Config, Overrides, ServeError, Server, bind, bind_with, open};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ pub(crate) struct Running {
 pub(crate) fn config(text: &str, folder: &TempDir) -> Config {
     let path = folder.path().join("gitops-brain.toml");
     std::fs::write(&path, text).unwrap();
-    let database = folder.path().join("gitops-brain.db").display().to_string();
+    let database = crate::database(folder.path());
     let overrides = Overrides { database: Some(database), ..Overrides::default() };
     let variable = |name: &str| match name {
         "KEY" => Some(KEY.to_owned()),
@@ -59,6 +59,11 @@ pub(crate) async fn start_with(text: &str) -> Running {
 pub(crate) async fn start_in(text: &str, folder: TempDir) -> Running {
     let server = bind(&config(text, &folder)).await.unwrap();
     run(server, folder)
+}
+
+/// The journal of a configuration, to be looked into while no server runs.
+pub(crate) async fn journal(config: &Config) -> Arc<dyn Journal> {
+    open(&config.database).await.unwrap()
 }
 
 pub(crate) async fn start_over(text: &str, journal: Arc<dyn Journal>) -> Running {

@@ -3,7 +3,7 @@
 use gitops_brain_server::bind;
 use serde_json::json;
 
-use crate::harness::{A, B, CONFIG, applying, config, failed, healthy, start, start_in};
+use crate::harness::{A, B, CONFIG, applying, config, failed, healthy, journal, start, start_in};
 
 #[tokio::test]
 async fn a_restart_changes_nothing() {
@@ -36,10 +36,9 @@ async fn a_restart_changes_nothing() {
 #[tokio::test]
 async fn a_settlement_that_a_crash_swallowed_is_recorded() {
     use gitops_brain::{ClusterName, Fact, FactBody, Ingested, Registration, observe};
-    use gitops_brain_journal::{Journal, SqliteJournal};
     let folder = tempfile::tempdir().unwrap();
     let config = config(CONFIG, &folder);
-    let journal = SqliteJournal::open(&config.database).unwrap();
+    let stored = journal(&config).await;
     let staging = "staging".parse().unwrap();
     let declared = config.policy.of(&staging);
     let registration = Registration::new(staging, A.parse().unwrap(), &declared);
@@ -50,39 +49,16 @@ async fn a_settlement_that_a_crash_swallowed_is_recorded() {
     let Ingested::Fact(observed) = observe(&cluster, body.as_bytes(), now).unwrap() else {
         panic!("ignored")
     };
-    journal.append(&[registered, *observed]).await.unwrap();
-    drop(journal);
+    stored.append(&[registered, *observed]).await.unwrap();
+    stored.close().await.unwrap();
+    drop(stored);
     let server = start_in(CONFIG, folder).await;
     let (_, status) = server.get(&format!("/v1/rollouts/staging/{A}")).await;
     assert_eq!(status["first_settled"]["outcome"], "succeeded");
-    let folder = server.stop().await;
-    let journal = SqliteJournal::open(folder.path().join("gitops-brain.db")).unwrap();
-    let entries = journal.read_after(2, 10).await.unwrap();
+    let _folder = server.stop().await;
+    let entries = journal(&config).await.read_after(2, 10).await.unwrap();
     assert!(matches!(entries[0].fact.body, FactBody::Settled(_)), "{entries:?}");
     assert_eq!(entries.len(), 1);
-}
-
-#[tokio::test]
-async fn two_servers_on_one_file_are_one_too_many() {
-    let server = start().await;
-    let error = bind(&config(CONFIG, &server.folder)).await.unwrap_err();
-    assert_eq!(error.code(), "store.unavailable");
-    assert!(error.to_string().contains("another process"), "{error}");
-}
-
-#[tokio::test]
-async fn a_damaged_file_is_refused_and_left_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(CONFIG, &folder);
-    std::fs::write(
-        &config.database,
-        "this is not a database, and long enough to be read".repeat(99),
-    )
-    .unwrap();
-    let before = std::fs::read(&config.database).unwrap();
-    let error = bind(&config).await.unwrap_err();
-    assert_eq!(error.code(), "store.corrupt");
-    assert_eq!(std::fs::read(&config.database).unwrap(), before);
 }
 
 #[tokio::test]

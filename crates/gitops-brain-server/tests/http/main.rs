@@ -1,4 +1,4 @@
-//! The server over real sockets.
+//! The server over real sockets, with its journal in SQLite.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,8 +9,16 @@
 
 mod access;
 mod bad_input;
+mod file;
 mod harness;
 mod life;
 mod routes;
 mod store;
 mod waiting;
+
+use std::path::Path;
+
+/// Where the journal of a server in a folder is.
+fn database(folder: &Path) -> String {
+    folder.join("gitops-brain.db").display().to_string()
+}

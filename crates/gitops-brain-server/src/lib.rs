@@ -40,6 +40,7 @@
 //! | `GET /v1/commits/{commit}` | `{"commit":…,"statuses":[…]}` | `read` |
 //! | `GET /v1/reconcilers?environment=&cluster=` | `{"reconcilers":[…]}` | `read` |
 //! | `DELETE /v1/reconcilers/{cluster}/{kind}/{namespace}/{name}` | `{"result":"removed","reconciler":…,"known":…}` | `admin` |
+//! | `GET /v1/stream?environment=&commit=` | server-sent events, each a whole status | `read` |
 //! | `POST /v1/ancestry` | 202 `{"result":"accepted","commits":…}`, 200 `known` | `write`; for claims `ancestry` |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
 //!
@@ -61,7 +62,7 @@
 //! | `environment.unknown`, `commit.unknown`, `route.unknown` | 404 | no |
 //! | `route.method` | 405 | no |
 //! | `commit.ambiguous` | 409 | no |
-//! | `wait.too_many` | 429 | yes, after `Retry-After` |
+//! | `wait.too_many`, `stream.too_many` | 429 | yes, after `Retry-After` |
 //! | `store.unavailable`, `store.corrupt`, `store.newer`, `store.behind`, `server.stopping` | 503 | yes, after `Retry-After` |
 //!
 //! A cluster that is not declared is answered as one whose signature is wrong.
@@ -86,6 +87,7 @@ mod router;
 mod secret;
 mod server;
 mod service;
+mod stream;
 mod wait;
 
 // The public interface is:
@@ -93,8 +95,8 @@ pub use crate::{
     config::{Cluster, Config, ConfigError, Database, Fault, Overrides, Scope, Token},
     limits::{
         MAX_ASKED, MAX_BODY_BYTES, MAX_COMMITS, MAX_EXPECTED, MAX_LABEL_NAME_BYTES,
-        MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_WAIT, MAX_WAITERS,
-        MAX_WAITERS_PER_TOKEN,
+        MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_STREAMS, MAX_WAIT,
+        MAX_WAITERS, MAX_WAITERS_PER_TOKEN,
     },
     router::router,
     secret::{Secret, TokenDigest},

@@ -30,6 +30,9 @@ pub const MAX_WAITERS: usize = 10_000;
 /// The most of them with one token, so that one team's loop cannot take the places of all.
 pub const MAX_WAITERS_PER_TOKEN: usize = 2_500;
 
+/// The most streams at a time.
+pub const MAX_STREAMS: usize = 1_000;
+
 /// The most connections at a time: those that wait, and as many again that do not.
 pub(crate) const MAX_CONNECTIONS: usize = 20_000;
 

@@ -9,10 +9,16 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use gitops_brain::{
-    Brain, Effects, Fact, FactBody, ObjectName, Query, QueryError, Status, Version, WatchId,
+    Brain, CommitId, Effects, EnvironmentName, Fact, FactBody, ObjectName, Query, QueryError,
+    Status, Version, WatchId,
 };
 use gitops_brain_journal::Entry;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::stream::Key;
+
+/// How many changes a slow stream may miss before it looks at everything again.
+const CHANGES: usize = 1_024;
 
 /// Everything that one mutex guards.
 ///
@@ -36,6 +42,9 @@ pub(crate) struct Live {
     shared: bool,
     /// Whether something has settled since it was looked what is to be recorded.
     settled: bool,
+    /// Tells of each rollout that was registered, or whose state or outcome changed. None when the
+    /// server stops.
+    pub(crate) changes: Option<broadcast::Sender<Key>>,
     pub(crate) stopping: bool,
     /// Watches whose status changed, to be answered together.
     woken: Vec<WatchId>,
@@ -46,7 +55,16 @@ pub(crate) struct Live {
 pub(crate) struct Waiter {
     pub(crate) query: Query,
     pub(crate) token: Option<usize>,
-    pub(crate) answer: oneshot::Sender<Answer>,
+    pub(crate) answer: Sink,
+}
+
+/// Where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// To a request that waits for a status.
+    Request(oneshot::Sender<Answer>),
+    /// To a stream, which is told that there is another one.
+    Stream(mpsc::UnboundedSender<Key>),
 }
 
 /// A status as it is sent: made once for all who wait for it.
@@ -67,6 +85,7 @@ impl Live {
             owed: Vec::new(),
             shared,
             settled: false,
+            changes: Some(broadcast::channel(CHANGES).0),
             stopping: false,
             woken: Vec::new(),
         }
@@ -75,7 +94,20 @@ impl Live {
     /// Takes in a fact that is stored.
     pub(crate) fn apply(&mut self, fact: &Fact, now: DateTime<Utc>) {
         let effects = self.brain.apply(fact, now);
+        match &fact.body {
+            FactBody::Registered(told) => self.tell(&told.environment, told.commit),
+            FactBody::Settled(told) => self.tell(&told.environment, told.commit),
+            _ => {}
+        }
         self.act(effects, now);
+    }
+
+    /// Tells the streams of a rollout.
+    fn tell(&self, environment: &EnvironmentName, commit: CommitId) {
+        if let Some(changes) = self.changes.as_ref().filter(|to| to.receiver_count() > 0) {
+            // Nobody need be there.
+            let _ = changes.send((environment.clone(), commit));
+        }
     }
 
     /// Lets time pass.
@@ -103,6 +135,7 @@ impl Live {
                     reason = %transition.reason,
                     "rollout"
                 );
+                self.tell(&transition.environment, transition.commit);
                 settlements.extend(transition.settlement());
             }
             if self.shared {
@@ -218,6 +251,14 @@ impl Live {
     fn answer(&self, waiters: Vec<Waiter>, now: DateTime<Utc>) {
         let mut answers: HashMap<Query, Answer> = HashMap::new();
         for Waiter { query, answer, .. } in waiters {
+            let answer = match answer {
+                Sink::Request(answer) => answer,
+                Sink::Stream(stream) => {
+                    // The client may have gone, here and below.
+                    let _ = stream.send((query.environment, query.commit));
+                    continue;
+                }
+            };
             let known = match answers.get(&query) {
                 Some(known) => known.clone(),
                 // Without an answer the waiter asks for itself, and is told why.
@@ -226,7 +267,6 @@ impl Live {
                     Err(_) => continue,
                 },
             };
-            // The waiter may have gone.
             let _ = answer.send(known);
         }
     }

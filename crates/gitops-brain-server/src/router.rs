@@ -11,7 +11,9 @@ use axum::{
     routing::{get, post, put},
 };
 
-use crate::{ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service};
+use crate::{
+    ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service, stream,
+};
 
 /// What is known is told to be old from this age on.
 const STALE: Duration = Duration::from_secs(3);
@@ -28,6 +30,7 @@ pub fn router(service: Service) -> Router {
             "/v1/reconcilers/{cluster}/{kind}/{namespace}/{name}",
             axum::routing::delete(reconcilers::remove),
         )
+        .route("/v1/stream", get(stream::get))
         .route("/v1/ancestry", post(ancestry::post))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -139,6 +139,7 @@ impl Service {
     pub fn release(&self) {
         let mut live = self.0.live();
         live.stopping = true;
+        live.changes = None;
         live.wake_all(driver::now());
     }
 

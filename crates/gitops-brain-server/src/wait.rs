@@ -9,7 +9,7 @@ use tokio::{sync::oneshot, time};
 use crate::{
     driver,
     limits::{CATCH_UP_PATIENCE, MAX_WAIT, MAX_WAITERS, MAX_WAITERS_PER_TOKEN},
-    live::{Answer, Live, Waiter},
+    live::{Answer, Live, Sink, Waiter},
     problem::Problem,
     service::Inner,
 };
@@ -38,7 +38,8 @@ pub(crate) async fn status(
             return Err(problem);
         }
         let (sender, answer) = oneshot::channel();
-        live.waiters.insert(id, Waiter { query: query.clone(), token, answer: sender });
+        live.waiters
+            .insert(id, Waiter { query: query.clone(), token, answer: Sink::Request(sender) });
         (answer, Place { inner: inner.clone(), id })
     };
     inner.clock.notify_one();

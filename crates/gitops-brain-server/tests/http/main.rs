@@ -14,6 +14,7 @@ mod harness;
 mod life;
 mod routes;
 mod store;
+mod stream;
 mod waiting;
 
 use std::path::Path;

@@ -15,6 +15,7 @@ mod life;
 mod replicas;
 mod routes;
 mod store;
+mod stream;
 mod waiting;
 
 use std::{

@@ -22,6 +22,7 @@ pub(crate) struct Gate {
     nobody: Credentials,
     /// None declared: everybody may do everything.
     tokens: Vec<Token>,
+    metrics_public: bool,
 }
 
 /// How the events of one cluster are known to be its own.
@@ -67,7 +68,12 @@ impl Gate {
             // No token digests to it.
             bearer_tokens: vec![TokenDigest::of(b"\0"); bearers.unwrap_or(0)],
         };
-        Ok(Self { clusters, nobody, tokens: config.tokens.clone() })
+        Ok(Self {
+            clusters,
+            nobody,
+            tokens: config.tokens.clone(),
+            metrics_public: config.metrics_public,
+        })
     }
 
     /// Lets an event in if it is of the cluster that it says. A cluster that there is not gets the
@@ -98,6 +104,11 @@ impl Gate {
             (_, Some(refused)) if signature.is_some() || bearer.is_none() => Err(refused),
             _ => Err(unknown_token()),
         }
+    }
+
+    /// Whether numbers are for everybody.
+    pub(crate) fn shows_metrics(&self) -> bool {
+        self.metrics_public
     }
 
     /// Tells who asks.

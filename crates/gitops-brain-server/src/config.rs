@@ -38,6 +38,8 @@ pub struct Config {
     pub clusters: BTreeMap<ClusterName, Cluster>,
     /// Environments and reconcilers.
     pub policy: Policy,
+    /// Whether `/metrics` is for everybody. Else it needs a token with the scope `read`.
+    pub metrics_public: bool,
     /// Who may ask and register. None: everyone.
     pub tokens: Vec<Token>,
 }
@@ -167,6 +169,7 @@ impl Default for Config {
             insecure: false,
             clusters: BTreeMap::new(),
             policy: Policy::default(),
+            metrics_public: false,
             tokens: Vec::new(),
         }
     }

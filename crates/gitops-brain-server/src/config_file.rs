@@ -57,6 +57,7 @@ impl Reader<'_> {
             "clusters",
             "environments",
             "reconcilers",
+            "metrics",
             "tokens",
         ];
         self.known(root, "", KEYS);
@@ -67,10 +68,14 @@ impl Reader<'_> {
             config.database = database;
         }
         self.duration(root, "", "retention", &mut config.retention);
-        if let Some(value) = root.get("insecure") {
-            match value.get_ref().as_bool() {
-                Some(insecure) => config.insecure = insecure,
-                None => self.mistyped(value, "insecure", "`true` or `false`"),
+        self.flag(root, "", "insecure", &mut config.insecure);
+        if let Some(value) = root.get("metrics") {
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    self.known(table, "metrics", &["public"]);
+                    self.flag(table, "metrics.", "public", &mut config.metrics_public);
+                }
+                None => self.mistyped(value, "metrics", "a table"),
             }
         }
         for (name, table) in self.named::<ClusterName>(root, "clusters") {
@@ -107,6 +112,15 @@ impl Reader<'_> {
                     }
                     None => self.mistyped(value, path, "a table"),
                 }
+            }
+        }
+    }
+
+    fn flag(&mut self, table: &DeTable<'_>, path: &str, key: &str, flag: &mut bool) {
+        if let Some(value) = table.get(key) {
+            match value.get_ref().as_bool() {
+                Some(given) => *flag = given,
+                None => self.mistyped(value, &format!("{path}{key}"), "`true` or `false`"),
             }
         }
     }

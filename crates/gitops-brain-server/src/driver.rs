@@ -91,7 +91,7 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
     if facts.is_empty() {
         return Ok(());
     }
-    match inner.journal.append(&facts).await {
+    match append(inner, &facts).await {
         Ok(appended) => {
             inner.store_works(true);
             if inner.shared {
@@ -125,6 +125,21 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
     }
 }
 
+/// Stores facts, and counts.
+async fn append(inner: &Inner, facts: &[Fact]) -> Result<Vec<Appended>, JournalError> {
+    let begun = time::Instant::now();
+    let appended = inner.journal.append(facts).await?;
+    inner.metrics.appended(begun.elapsed());
+    for (fact, appended) in facts.iter().zip(&appended) {
+        if let FactBody::Settled(settlement) = &fact.body
+            && appended.new
+        {
+            inner.metrics.settled(settlement.environment.as_str(), settlement.outcome);
+        }
+    }
+    Ok(appended)
+}
+
 /// Applies what was stored, and stores what follows from it: whoever is answered afterwards is answered
 /// from both. Stored is what was submitted in any case; what does not work now is done later.
 pub(crate) async fn follow_up(inner: &Inner) {
@@ -133,7 +148,7 @@ pub(crate) async fn follow_up(inner: &Inner) {
         if owed.is_empty() {
             return;
         }
-        if inner.journal.append(&owed).await.is_err() {
+        if append(inner, &owed).await.is_err() {
             inner.live().owed.extend(owed);
             inner.owes.notify_one();
             return;

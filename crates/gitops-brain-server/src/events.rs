@@ -36,6 +36,7 @@ pub(crate) async fn post(
         // The name is what the sender wrote: quoted, it cannot forge a line.
         let cluster: String = cluster.chars().take(80).collect();
         tracing::warn!(?cluster, code = problem.code(), "event refused");
+        inner.metrics.rejected(problem.code());
     }
     taken
 }
@@ -50,7 +51,10 @@ async fn take(
     let cluster = inner.gate().admit(cluster, headers, &body)?;
     let fact = match observe(&cluster, &body, driver::now())? {
         Ingested::Fact(fact) => *fact,
-        Ingested::Ignored(why) => return Ok(answer(StatusCode::OK, "ignored", Some(why.code()))),
+        Ingested::Ignored(why) => {
+            inner.metrics.event(cluster.as_str(), "ignored");
+            return Ok(answer(StatusCode::OK, "ignored", Some(why.code())));
+        }
         _ => return Ok(answer(StatusCode::OK, "ignored", None)),
     };
     let mut before = None;
@@ -62,10 +66,12 @@ async fn take(
             return Err(problem);
         }
     };
-    match appended.last() {
-        Some(appended) if appended.new => Ok(answer(StatusCode::ACCEPTED, "accepted", None)),
-        _ => Ok(answer(StatusCode::OK, "known", None)),
-    }
+    let (status, result) = match appended.last() {
+        Some(appended) if appended.new => (StatusCode::ACCEPTED, "accepted"),
+        _ => (StatusCode::OK, "known"),
+    };
+    inner.metrics.event(cluster.as_str(), result);
+    Ok(answer(status, result, None))
 }
 
 /// What has to be stored of an event: nothing of one that only says that its reconciler is still

@@ -42,6 +42,7 @@
 //! | `DELETE /v1/reconcilers/{cluster}/{kind}/{namespace}/{name}` | `{"result":"removed","reconciler":…,"known":…}` | `admin` |
 //! | `GET /v1/stream?environment=&commit=` | server-sent events, each a whole status | `read` |
 //! | `POST /v1/ancestry` | 202 `{"result":"accepted","commits":…}`, 200 `known` | `write`; for claims `ancestry` |
+//! | `GET /metrics` | OpenMetrics text | `read`, or none if `[metrics] public = true` |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
 //!
 //! # Errors
@@ -79,6 +80,7 @@ mod events;
 mod health;
 mod limits;
 mod live;
+mod metrics;
 mod problem;
 mod reconcilers;
 mod request;

@@ -1,6 +1,6 @@
 //! The brain as it runs: with those who wait for its answers, and what it still owes the journal.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -10,12 +10,12 @@ use axum::{
 use chrono::{DateTime, Utc};
 use gitops_brain::{
     Brain, CommitId, Effects, EnvironmentName, Fact, FactBody, ObjectName, Query, QueryError,
-    Status, Version, WatchId,
+    Status, Transition, Version, WatchId,
 };
 use gitops_brain_journal::Entry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::stream::Key;
+use crate::{metrics::Metrics, stream::Key};
 
 /// How many changes a slow stream may miss before it looks at everything again.
 const CHANGES: usize = 1_024;
@@ -38,6 +38,7 @@ pub(crate) struct Live {
     under_way: HashMap<ObjectName, usize>,
     /// Settlements that the brain knows and the journal does not yet.
     pub(crate) owed: Vec<Fact>,
+    metrics: Arc<Metrics>,
     /// Whether other servers write to the journal too.
     shared: bool,
     /// Whether something has settled since it was looked what is to be recorded.
@@ -75,7 +76,7 @@ pub(crate) struct Answer {
 }
 
 impl Live {
-    pub(crate) fn new(brain: Brain, position: u64, shared: bool) -> Self {
+    pub(crate) fn new(brain: Brain, position: u64, shared: bool, metrics: Arc<Metrics>) -> Self {
         Self {
             brain,
             position,
@@ -83,6 +84,7 @@ impl Live {
             heartbeats: HashMap::new(),
             under_way: HashMap::new(),
             owed: Vec::new(),
+            metrics,
             shared,
             settled: false,
             changes: Some(broadcast::channel(CHANGES).0),
@@ -100,6 +102,16 @@ impl Live {
             _ => {}
         }
         self.act(effects, now);
+    }
+
+    /// Notes how long a rollout took.
+    fn measure(&self, transition: &Transition, now: DateTime<Utc>) {
+        let query = Query::new(transition.environment.clone(), transition.commit);
+        let registered_at =
+            self.brain.status(&query, now).ok().and_then(|status| status.registered_at);
+        if let Some(registered_at) = registered_at {
+            self.metrics.arrived(transition, registered_at);
+        }
     }
 
     /// Tells the streams of a rollout.
@@ -136,6 +148,7 @@ impl Live {
                     "rollout"
                 );
                 self.tell(&transition.environment, transition.commit);
+                self.measure(transition, now);
                 settlements.extend(transition.settlement());
             }
             if self.shared {
@@ -181,7 +194,7 @@ impl Live {
         &mut self,
         settlements: Vec<FactBody>,
         now: DateTime<Utc>,
-    ) -> Vec<gitops_brain::Transition> {
+    ) -> Vec<Transition> {
         let mut transitions = Vec::new();
         for body in settlements {
             let fact = Fact::new(now, body);

@@ -12,7 +12,8 @@ use axum::{
 };
 
 use crate::{
-    ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service, stream,
+    ancestry, events, health, metrics, problem::Problem, reconcilers, rollouts, service::Service,
+    stream,
 };
 
 /// What is known is told to be old from this age on.
@@ -33,6 +34,7 @@ pub fn router(service: Service) -> Router {
         .route("/v1/stream", get(stream::get))
         .route("/v1/ancestry", post(ancestry::post))
         .route("/healthz", get(health::healthz))
+        .route("/metrics", get(metrics::get))
         .route("/readyz", get(health::readyz))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

@@ -24,6 +24,7 @@ use crate::{
     driver::{self, Submission},
     limits::{MAX_QUEUE, STORE_PATIENCE},
     live::Live,
+    metrics::Metrics,
     problem::Problem,
     server::ServeError,
 };
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     live: Mutex<Live>,
     gate: RwLock<Arc<Gate>>,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) retention: TimeDelta,
     /// A digest of the policy: replicas that answer alike have the same.
     pub(crate) policy: String,
@@ -85,7 +87,8 @@ impl Service {
         let (brain, position, loaded) = load(&*journal, config.policy.clone()).await?;
         tracing::info!(position, facts = loaded, "the journal is read");
         let shared = journal.announced().is_some();
-        let mut live = Live::new(brain, position, shared);
+        let metrics = Arc::new(Metrics::new());
+        let mut live = Live::new(brain, position, shared, metrics.clone());
         let now = driver::now();
         live.expire(now);
         // What a crash kept from being recorded.
@@ -102,6 +105,7 @@ impl Service {
             live: Mutex::new(live),
             gate: RwLock::new(Arc::new(Gate::new(config)?)),
             journal,
+            metrics,
             retention: TimeDelta::from_std(config.retention).unwrap_or(TimeDelta::MAX),
             policy: digest(&config.policy),
             loaded,

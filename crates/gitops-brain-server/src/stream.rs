@@ -84,7 +84,7 @@ pub(crate) async fn get(
     let (out, lines) = mpsc::channel(QUEUE);
     let (wake, woken) = mpsc::unbounded_channel();
     let telling = Telling {
-        inner: inner.clone(),
+        inner,
         caller,
         environment,
         commit,

@@ -26,8 +26,7 @@ impl Stream {
 
     /// The next event: its id, and the status in it.
     async fn next(&mut self) -> (u64, Value) {
-        let event = timeout(SOON, self.event()).await.expect("nothing comes");
-        let event = event.expect("it ended");
+        let event = timeout(SOON, self.event()).await.unwrap().unwrap();
         let field = |name: &str| {
             let line = event.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             line.unwrap_or_else(|| panic!("no {name} in {event}"))

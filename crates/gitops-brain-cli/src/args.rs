@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gitops_brain::{ClusterName, DurationError, EnvironmentName, Selector, parse_duration};
+use gitops_brain_server::Database;
 
 /// Is my commit live and healthy in that environment — yes, no, or not yet, and why?
 #[derive(Debug, Parser)]
@@ -74,6 +75,10 @@ pub(crate) enum Command {
     Manifests(Manifests),
     /// Take a file of facts or Flux events through the state machine, without a server.
     Replay(Replay),
+    /// Print the facts of a journal, one a line: a backup, and the way from one store to another.
+    Export(Export),
+    /// Add facts to a journal; those that stand there already are left as they are.
+    Import(Import),
     /// Send a signed event as Flux would, to test a set-up.
     Send(Send),
     /// Print completions for a shell.
@@ -93,8 +98,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Where facts are kept.
-    #[arg(long, value_name = "PATH")]
+    /// Where facts are kept: the path of a file, or `postgres://…` for several servers.
+    #[arg(long, value_name = "DATABASE")]
     pub(crate) database: Option<String>,
 
     /// Listen on other addresses than loopback without keys or tokens.
@@ -104,6 +109,23 @@ pub(crate) struct Serve {
     /// Check the configuration and explain it, then end.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// Where facts are kept: the path of a file that no server uses now, or `postgres://…`.
+    #[arg(long, value_name = "DATABASE", env = "GITOPS_BRAIN_DATABASE", hide_env_values = true)]
+    pub(crate) database: Database,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// Where facts are to be kept: the path of a file that no server uses now, or `postgres://…`.
+    #[arg(long, value_name = "DATABASE", env = "GITOPS_BRAIN_DATABASE", hide_env_values = true)]
+    pub(crate) database: Database,
+
+    /// The facts, one a line, as `export` prints them; `-` for standard input.
+    pub(crate) file: PathBuf,
 }
 
 /// A commit, and where it is to go live.

@@ -9,6 +9,7 @@ mod commit;
 mod exit;
 mod git;
 mod input;
+mod journal;
 mod manifests;
 mod out;
 mod output;
@@ -53,6 +54,8 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Reconcilers(args) => show::reconcilers(args, global),
         Command::Manifests(args) => manifests::run(args),
         Command::Replay(args) => replay::run(args, global),
+        Command::Export(args) => journal::export(args),
+        Command::Import(args) => journal::import(args),
         Command::Send(args) => send::run(args, global),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -44,7 +44,7 @@ pub struct Config {
     pub tokens: Vec<Token>,
 }
 
-/// Where a journal is.
+/// Where a journal is: in text the path of a file, or a URL.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Database {
@@ -67,6 +67,14 @@ impl fmt::Display for Database {
                 write!(f, "postgres://{place} (PostgreSQL)")
             }
         }
+    }
+}
+
+impl std::str::FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_database(text)
     }
 }
 
@@ -493,11 +501,6 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Where a text says that the journal is: a path, or a URL.
-///
-/// # Errors
-///
-/// If the text is empty, or a URL of another kind.
 pub(crate) fn parse_database(text: &str) -> Result<Database, String> {
     const FORM: &str = "give the path of a file, or `postgres://user:password@host/database`";
     match text.split_once("://") {

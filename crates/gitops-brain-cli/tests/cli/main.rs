@@ -13,6 +13,7 @@ mod ancestry;
 mod exit_codes;
 mod faults;
 mod github;
+mod journal;
 mod offline;
 mod server;
 mod support;

@@ -12,8 +12,9 @@ use toml::{
 };
 
 use crate::{
-    config::{Cluster, Config, Fault, Scope, Token, parse_database, parse_listen},
+    config::{Cluster, Config, Fault, GitHost, Scope, Token, parse_database, parse_listen},
     secret::{self, Secret, TokenDigest},
+    webhook,
 };
 
 type Value<'i> = Spanned<DeValue<'i>>;
@@ -58,6 +59,7 @@ impl Reader<'_> {
             "environments",
             "reconcilers",
             "tokens",
+            "push",
         ];
         self.known(root, "", KEYS);
         if let Some(listen) = self.text_with(root, "", "listen", parse_listen) {
@@ -93,6 +95,15 @@ impl Reader<'_> {
             let declared = std::mem::take(&mut config.policy);
             config.policy = declared.reconciler(selector, reconciler);
         }
+        if let Some(push) = self.table(root, "", "push") {
+            self.known(push, "push", &GitHost::ALL.map(GitHost::as_str));
+            for host in GitHost::ALL {
+                if let Some(table) = self.table(push, "push", host.as_str()) {
+                    let secrets = self.push(table, host);
+                    config.push.insert(host, secrets);
+                }
+            }
+        }
         if let Some(tokens) = root.get("tokens") {
             let Some(list) = tokens.get_ref().as_array() else {
                 return self.mistyped(tokens, "tokens", "a list: write `[[tokens]]`");
@@ -113,12 +124,8 @@ impl Reader<'_> {
 
     fn cluster(&mut self, table: &DeTable<'_>, path: &str) -> Cluster {
         self.known(table, path, &["hmac_keys", "bearer_tokens"]);
-        let mut cluster = Cluster::default();
-        for (value, place) in self.texts(table, path, "hmac_keys") {
-            if let Some(secret) = self.secret(value, &format!("{path}.hmac_keys"), place) {
-                cluster.hmac_keys.push(secret);
-            }
-        }
+        let mut cluster =
+            Cluster { hmac_keys: self.secrets(table, path, "hmac_keys"), ..Cluster::default() };
         for (value, place) in self.texts(table, path, "bearer_tokens") {
             let path = format!("{path}.bearer_tokens");
             let digest = match place.strip_prefix("sha256:") {
@@ -128,13 +135,26 @@ impl Reader<'_> {
             cluster.bearer_tokens.extend(digest);
         }
         for key in ["hmac_keys", "bearer_tokens"] {
-            if let Some(value) = table.get(key)
-                && value.get_ref().as_array().is_some_and(|list| list.len() > MAX_KEYS)
-            {
-                self.fault(value.span(), format!("{path}.{key}: there are more than {MAX_KEYS}"));
-            }
+            self.few(table, path, key);
         }
         cluster
+    }
+
+    /// The secrets of a git host's webhooks.
+    fn push(&mut self, table: &DeTable<'_>, host: GitHost) -> Vec<Secret> {
+        let path = format!("push.{host}");
+        self.known(table, &path, &["secrets"]);
+        self.few(table, &path, "secrets");
+        let secrets = self.secrets(table, &path, "secrets");
+        if host == GitHost::GitLab
+            && secrets.iter().any(webhook::is_broken_signing_token)
+            && let Some(value) = table.get("secrets")
+        {
+            let message =
+                format!("{path}.secrets: a signing token is `whsec_` and a key in Base64");
+            self.fault(value.span(), message);
+        }
+        secrets
     }
 
     fn environment(&mut self, table: &DeTable<'_>, path: &str, config: &Config) -> Environment {
@@ -263,6 +283,24 @@ impl Reader<'_> {
         Some(token)
     }
 
+    fn secrets(&mut self, table: &DeTable<'_>, path: &str, key: &str) -> Vec<Secret> {
+        let path_of_key = join(path, key);
+        let texts = self.texts(table, path, key);
+        texts
+            .into_iter()
+            .filter_map(|(value, place)| self.secret(value, &path_of_key, place))
+            .collect()
+    }
+
+    /// Each further key makes a forged request dearer to refuse.
+    fn few(&mut self, table: &DeTable<'_>, path: &str, key: &str) {
+        if let Some(value) = table.get(key)
+            && value.get_ref().as_array().is_some_and(|list| list.len() > MAX_KEYS)
+        {
+            self.fault(value.span(), format!("{path}.{key}: there are more than {MAX_KEYS}"));
+        }
+    }
+
     fn secret(&mut self, value: &Value<'_>, path: &str, place: &str) -> Option<Secret> {
         match secret::fetch(place, self.variable) {
             Ok(secret) => Some(secret),
@@ -315,6 +353,20 @@ impl Reader<'_> {
             }
         }
         named
+    }
+
+    fn table<'t, 'i>(
+        &mut self,
+        table: &'t DeTable<'i>,
+        path: &str,
+        key: &str,
+    ) -> Option<&'t DeTable<'i>> {
+        let value = table.get(key)?;
+        let found = value.get_ref().as_table();
+        if found.is_none() {
+            self.mistyped(value, &join(path, key), "a table");
+        }
+        found
     }
 
     fn one_of<T: Copy>(
@@ -424,7 +476,11 @@ mod tests {
 
     fn read_all(text: &str) -> (Config, Vec<String>) {
         let variable = |name: &str| match name {
-            "STAGING_HMAC_KEY" | "GITOPS_BRAIN_CI_TOKEN" => Some(format!("the value of {name}")),
+            "STAGING_HMAC_KEY" | "GITOPS_BRAIN_CI_TOKEN" | "GITHUB_WEBHOOK_SECRET" => {
+                Some(format!("the value of {name}"))
+            }
+            "BROKEN_SIGNING_TOKEN" => Some("whsec_swordfish".to_owned()),
+            "SHORT" => Some("1234".to_owned()),
             "EMPTY" => Some(" ".to_owned()),
             _ => None,
         };
@@ -455,6 +511,8 @@ name = "ci"
 secret = "env:GITOPS_BRAIN_CI_TOKEN"
 scopes = ["read", "write"]
 environments = ["staging"]
+[push.github]
+secrets = ["env:GITHUB_WEBHOOK_SECRET"]
 "#;
 
     #[test]
@@ -478,10 +536,13 @@ environments = ["staging"]
             "  staging: healthy within 30m",
             "    those known of staging/Kustomization/shop/*",
             "  ci: read, write in staging",
+            "  github: 1 secret",
+            "  gitlab: refused",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }
-        for secret in ["the value of", "GITOPS_BRAIN_CI_TOKEN"] {
+        assert_eq!(config.push.keys().collect::<Vec<_>>(), [&GitHost::GitHub]);
+        for secret in ["the value of", "GITOPS_BRAIN_CI_TOKEN", "GITHUB_WEBHOOK_SECRET"] {
             assert!(!text.contains(secret) && !format!("{config:?}").contains(secret));
         }
     }
@@ -512,15 +573,52 @@ scopes = ["read", "root"]
 [[tokens]]
 name = "b"
 environments = ["stagign"]
+[push.gitlab]
+secrets = ["env:MISSING", "env:BROKEN_SIGNING_TOKEN"]
+secret = "env:SHORT"
+[push.githb]
+[push]
+gitea = "env:SHORT"
 "#,
         );
         let lines: Vec<_> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
-        let expected =
-            [1, 2, 3, 4, 5, 7, 7, 7, 8, 8, 9, 11, 11, 12, 13, 15, 16, 17, 18, 20, 21, 21, 23];
+        let expected = [
+            1, 2, 3, 4, 5, 7, 7, 7, 8, 8, 9, 11, 11, 12, 13, 15, 16, 17, 18, 20, 21, 21, 23, 25,
+            25, 26, 27, 29,
+        ];
         let text = faults.join("\n");
         assert!(!text.contains("swordfish"), "{text}");
         let expected: Vec<_> = expected.iter().map(|line| format!(":{line}")).collect();
         assert_eq!(lines, expected, "{text}");
+    }
+
+    #[test]
+    fn keys_that_prove_little_are_warned_of() {
+        let (config, faults) = read_all(
+            r#"
+[clusters.a]
+hmac_keys = ["env:SHORT"]
+[clusters.b]
+hmac_keys = ["env:STAGING_HMAC_KEY", "env:STAGING_HMAC_KEY"]
+[push.github]
+secrets = ["env:STAGING_HMAC_KEY"]
+[push.gitea]
+secrets = []
+"#,
+        );
+        assert_eq!(faults, [""; 0]);
+        let warnings = config.warnings();
+        let begin = [
+            "a key of cluster a has only 4 bytes",
+            "cluster b has the same key twice",
+            "cluster b and push.github share a key",
+        ];
+        assert_eq!(warnings.len(), begin.len(), "{warnings:?}");
+        for (warning, begin) in warnings.iter().zip(begin) {
+            assert!(warning.starts_with(begin), "{warning}");
+        }
+        let error = config.check().unwrap_err();
+        assert!(error.to_string().contains("push.gitea has no `secrets`"), "{error}");
     }
 
     #[test]

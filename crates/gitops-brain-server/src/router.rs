@@ -11,7 +11,9 @@ use axum::{
     routing::{get, post, put},
 };
 
-use crate::{ancestry, events, health, problem::Problem, reconcilers, rollouts, service::Service};
+use crate::{
+    ancestry, events, health, problem::Problem, push, reconcilers, rollouts, service::Service,
+};
 
 /// What is known is told to be old from this age on.
 const STALE: Duration = Duration::from_secs(3);
@@ -29,6 +31,7 @@ pub fn router(service: Service) -> Router {
             axum::routing::delete(reconcilers::remove),
         )
         .route("/v1/ancestry", post(ancestry::post))
+        .route("/v1/push/{host}", post(push::post))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(no_route)
@@ -38,8 +41,7 @@ pub fn router(service: Service) -> Router {
 }
 
 async fn no_route() -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "route.unknown", "there is nothing at this path")
-        .into_response()
+    Problem::no_route("there is nothing at this path").into_response()
 }
 
 async fn no_method() -> Response {

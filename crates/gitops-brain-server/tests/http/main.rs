@@ -12,6 +12,7 @@ mod bad_input;
 mod file;
 mod harness;
 mod life;
+mod push;
 mod routes;
 mod store;
 mod waiting;

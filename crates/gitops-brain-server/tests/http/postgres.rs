@@ -12,6 +12,7 @@ mod access;
 mod bad_input;
 mod harness;
 mod life;
+mod push;
 mod replicas;
 mod routes;
 mod store;

@@ -65,7 +65,9 @@ async fn finish(State(Service(inner)): State<Service>, request: Request, next: N
     if age >= STALE {
         headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A route that lets its answer be kept says so itself.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -24,6 +24,7 @@ pub(crate) struct Gate {
     /// None declared: everybody may do everything.
     tokens: Vec<Token>,
     hooks: Hooks,
+    public_badges: bool,
 }
 
 /// How the requests of one sender are known to be its own.
@@ -57,7 +58,13 @@ impl Gate {
             .collect::<Result<_, _>>()?;
         let nobody = Credentials::nobody(most, bearers.unwrap_or(0))?;
         let hooks = Hooks::new(&config.push)?;
-        Ok(Self { clusters, nobody, tokens: config.tokens.clone(), hooks })
+        Ok(Self {
+            clusters,
+            nobody,
+            tokens: config.tokens.clone(),
+            hooks,
+            public_badges: config.public_badges,
+        })
     }
 
     /// Lets an event in if it is of the cluster that it says. A cluster that there is not gets the
@@ -102,6 +109,11 @@ impl Gate {
             return Ok(());
         }
         self.hooks.admit(host, headers, body)
+    }
+
+    /// Whether badges are shown without a token.
+    pub(crate) fn shows_badges(&self) -> bool {
+        self.public_badges
     }
 
     /// Tells who asks.

@@ -43,6 +43,8 @@ pub struct Config {
     /// The git hosts whose push webhooks are taken, each with the secrets of its webhooks; several
     /// while they are changed.
     pub push: BTreeMap<GitHost, Vec<Secret>>,
+    /// Whether badges are shown to everybody: an image in a README cannot have a token.
+    pub public_badges: bool,
 }
 
 /// Where a journal is.
@@ -204,6 +206,7 @@ impl Default for Config {
             policy: Policy::default(),
             tokens: Vec::new(),
             push: BTreeMap::new(),
+            public_badges: false,
         }
     }
 }
@@ -418,6 +421,9 @@ impl Config {
         writeln!(text, "listens on   {}{reach}", self.listen)?;
         writeln!(text, "stores in    {}", self.database)?;
         writeln!(text, "remembers    {}", in_days(self.retention))?;
+        let everybody = self.public_badges || self.tokens.is_empty();
+        let readers = if everybody { "everybody" } else { "tokens with the scope read" };
+        writeln!(text, "badges for   {readers}")?;
         writeln!(text, "clusters")?;
         if self.clusters.is_empty() {
             writeln!(text, "  any name, without a key")?;

@@ -60,6 +60,7 @@ impl Reader<'_> {
             "reconcilers",
             "tokens",
             "push",
+            "badge",
         ];
         self.known(root, "", KEYS);
         if let Some(listen) = self.text_with(root, "", "listen", parse_listen) {
@@ -69,11 +70,10 @@ impl Reader<'_> {
             config.database = database;
         }
         self.duration(root, "", "retention", &mut config.retention);
-        if let Some(value) = root.get("insecure") {
-            match value.get_ref().as_bool() {
-                Some(insecure) => config.insecure = insecure,
-                None => self.mistyped(value, "insecure", "`true` or `false`"),
-            }
+        self.truth(root, "", "insecure", &mut config.insecure);
+        if let Some(badge) = self.table(root, "", "badge") {
+            self.known(badge, "badge", &["public"]);
+            self.truth(badge, "badge", "public", &mut config.public_badges);
         }
         for (name, table) in self.named::<ClusterName>(root, "clusters") {
             let cluster = self.cluster(table, &format!("clusters.{name}"));
@@ -392,6 +392,14 @@ impl Reader<'_> {
         }
     }
 
+    fn truth(&mut self, table: &DeTable<'_>, path: &str, key: &str, into: &mut bool) {
+        let Some(value) = table.get(key) else { return };
+        match value.get_ref().as_bool() {
+            Some(truth) => *into = truth,
+            None => self.mistyped(value, &join(path, key), "`true` or `false`"),
+        }
+    }
+
     fn text_with<T, E: Display>(
         &mut self,
         table: &DeTable<'_>,
@@ -513,6 +521,8 @@ scopes = ["read", "write"]
 environments = ["staging"]
 [push.github]
 secrets = ["env:GITHUB_WEBHOOK_SECRET"]
+[badge]
+public = true
 "#;
 
     #[test]
@@ -532,6 +542,7 @@ secrets = ["env:GITHUB_WEBHOOK_SECRET"]
         for line in [
             "listens on   127.0.0.1:8080, this machine only",
             "remembers    90d",
+            "badges for   everybody",
             "  staging: 1 HMAC key",
             "  staging: healthy within 30m",
             "    those known of staging/Kustomization/shop/*",
@@ -579,12 +590,15 @@ secret = "env:SHORT"
 [push.githb]
 [push]
 gitea = "env:SHORT"
+[badge]
+public = "yes"
+private = true
 "#,
         );
         let lines: Vec<_> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
         let expected = [
             1, 2, 3, 4, 5, 7, 7, 7, 8, 8, 9, 11, 11, 12, 13, 15, 16, 17, 18, 20, 21, 21, 23, 25,
-            25, 26, 27, 29,
+            25, 26, 27, 29, 31, 32,
         ];
         let text = faults.join("\n");
         assert!(!text.contains("swordfish"), "{text}");

@@ -42,6 +42,7 @@
 //! | `DELETE /v1/reconcilers/{cluster}/{kind}/{namespace}/{name}` | `{"result":"removed","reconciler":…,"known":…}` | `admin` |
 //! | `POST /v1/ancestry` | 202 `{"result":"accepted","commits":…}`, 200 `known` | `write`; for claims `ancestry` |
 //! | `POST /v1/push/{github\|gitlab\|gitea}` | 202 `{"result":"accepted","commits":…}` once it is stored, 200 `known` or `ignored` | the host's secret |
+//! | `GET /badge/{environment}.svg` | what is live, as a picture | `read`, or none if badges are public |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
 //!
 //! # Pushes
@@ -56,6 +57,13 @@
 //! Whoever has a host's secret can claim as much as a token with the scope `ancestry`. A host that is
 //! not declared is answered as one whose secret is wrong; but where no tokens are declared it needs no
 //! secret, as there anyone may claim what descends from what.
+//!
+//! # Badges
+//!
+//! A badge names the state of the commit that all reconcilers of an environment have taken up last, as
+//! `healthy 5394cb7`, and is green only if all that is expected is healthy at that commit. It says
+//! `mixed` if they are at different commits, `failed mixed` if one of them failed there, and `unknown` if
+//! none has reported any.
 //!
 //! # Errors
 //!
@@ -84,6 +92,7 @@
 
 mod ancestry;
 mod auth;
+mod badge;
 mod config;
 mod config_file;
 mod connections;

@@ -299,7 +299,7 @@ fn cursor(text: &str) -> Result<Position, Problem> {
 
 /// An environment that may be asked about. A name that is not declared is an error before anything
 /// else is: a typing mistake must not wait for ever.
-fn known_environment(
+pub(crate) fn known_environment(
     inner: &Inner,
     caller: &Caller,
     name: &str,

@@ -12,7 +12,8 @@ use axum::{
 };
 
 use crate::{
-    ancestry, events, health, problem::Problem, push, reconcilers, rollouts, service::Service,
+    ancestry, badge, events, health, problem::Problem, push, reconcilers, rollouts,
+    service::Service,
 };
 
 /// What is known is told to be old from this age on.
@@ -32,6 +33,7 @@ pub fn router(service: Service) -> Router {
         )
         .route("/v1/ancestry", post(ancestry::post))
         .route("/v1/push/{host}", post(push::post))
+        .route("/badge/{file}", get(badge::get))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(no_route)

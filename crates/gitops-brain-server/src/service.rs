@@ -161,8 +161,9 @@ impl Service {
         self.0.journal.close().await
     }
 
-    /// Takes the keys, secrets and tokens of a configuration in place of those in use, at once and
-    /// without an interruption. Everything else in it counts from the next start on.
+    /// Takes the keys, secrets and tokens of a configuration in place of those in use, and whether
+    /// badges are public, at once and without an interruption. Everything else in it counts from the
+    /// next start on.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@
 
 mod access;
 mod bad_input;
+mod badge;
 mod file;
 mod harness;
 mod life;

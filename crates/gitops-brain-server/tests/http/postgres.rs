@@ -10,6 +10,7 @@
 
 mod access;
 mod bad_input;
+mod badge;
 mod harness;
 mod life;
 mod push;

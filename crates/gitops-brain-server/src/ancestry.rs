@@ -17,7 +17,7 @@ use crate::{
     limits::{MAX_COMMITS, MAX_PARENTS},
     problem::{Problem, json},
     request,
-    service::Service,
+    service::{Inner, Service},
 };
 
 /// Raw commit objects, which prove themselves. Claims are a list instead.
@@ -48,16 +48,22 @@ pub(crate) async fn post(
         proved(&request::json::<Objects>(&body)?.objects)?
     };
     let commits = ancestry.parents.len();
-    if commits == 0 {
-        return Ok(json(StatusCode::OK, &Taken { result: "known", commits }));
+    take(&inner, ancestry, commits).await
+}
+
+/// Stores what was said of some commits, and answers how many they were.
+pub(crate) async fn take(
+    inner: &Inner,
+    ancestry: Ancestry,
+    commits: usize,
+) -> Result<Response, Problem> {
+    let mut new = false;
+    if !ancestry.is_empty() {
+        let fact = Fact::new(driver::now(), FactBody::Ancestry(ancestry));
+        new = inner.submit(vec![fact]).await?.iter().any(|appended| appended.new);
     }
-    let fact = Fact::new(driver::now(), FactBody::Ancestry(ancestry));
-    let appended = inner.submit(vec![fact]).await?;
-    let (status, result) = if appended.iter().any(|appended| appended.new) {
-        (StatusCode::ACCEPTED, "accepted")
-    } else {
-        (StatusCode::OK, "known")
-    };
+    let (status, result) =
+        if new { (StatusCode::ACCEPTED, "accepted") } else { (StatusCode::OK, "known") };
     Ok(json(status, &Taken { result, commits }))
 }
 

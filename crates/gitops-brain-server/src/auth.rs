@@ -1,16 +1,17 @@
-//! Who may say what: the keys of clusters, and the tokens of everybody else.
+//! Who may say what: the keys of clusters and of git hosts, and the tokens of everybody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use gitops_brain::{
-    ClusterName, EnvironmentName, IngestError, SIGNATURE_HEADER, SignatureError, Verifier,
+    ClusterName, EnvironmentName, IngestError, KeyError, SIGNATURE_HEADER, SignatureError, Verifier,
 };
 
 use crate::{
-    config::{Cluster, Config, Scope, Token},
+    config::{Cluster, Config, GitHost, Scope, Token},
     problem::Problem,
     secret::{Secret, TokenDigest},
+    webhook::Hooks,
 };
 
 /// All that requests are checked against.
@@ -22,15 +23,17 @@ pub(crate) struct Gate {
     nobody: Credentials,
     /// None declared: everybody may do everything.
     tokens: Vec<Token>,
-    metrics_public: bool,
+    public_metrics: bool,
+    hooks: Hooks,
+    public_badges: bool,
 }
 
-/// How the events of one cluster are known to be its own.
+/// How the requests of one sender are known to be its own.
 #[derive(Debug)]
-struct Credentials {
+pub(crate) struct Credentials {
     verifier: Option<Verifier>,
-    /// Checks a wrong signature on, so that refusing it costs as much for every cluster and for
-    /// none: the time it takes does not tell which clusters there are.
+    /// Checks a wrong signature on, so that refusing it costs as much for every sender and for none:
+    /// the time it takes does not tell which of them there are.
     filler: Option<Verifier>,
     bearer_tokens: Vec<TokenDigest>,
 }
@@ -42,37 +45,27 @@ pub(crate) struct Caller {
 }
 
 impl Gate {
-    pub(crate) fn new(config: &Config) -> Result<Self, gitops_brain::KeyError> {
-        let work = |cluster: &Cluster| cluster.hmac_keys.iter().map(attempts).sum::<usize>();
-        let most = config.clusters.values().map(work).max().unwrap_or(0);
+    pub(crate) fn new(config: &Config) -> Result<Self, KeyError> {
+        let most = config.clusters.values().map(|cluster| work(&cluster.hmac_keys)).max();
+        let most = most.unwrap_or(0).max(1);
         let bearers = config.clusters.values().map(|cluster| cluster.bearer_tokens.len()).max();
         let clusters = config
             .clusters
             .iter()
-            .map(|(name, cluster)| {
-                let verifier = match &*cluster.hmac_keys {
-                    [] => None,
-                    keys => Some(Verifier::new(keys.iter().map(Secret::expose))?),
-                };
-                let credentials = Credentials {
-                    verifier,
-                    filler: filler(most.saturating_sub(work(cluster)))?,
-                    bearer_tokens: cluster.bearer_tokens.clone(),
-                };
+            .map(|(name, Cluster { hmac_keys, bearer_tokens })| {
+                let credentials = Credentials::new(hmac_keys, bearer_tokens.clone(), most)?;
                 Ok((name.clone(), credentials))
             })
             .collect::<Result<_, _>>()?;
-        let nobody = Credentials {
-            verifier: None,
-            filler: filler(most.max(1))?,
-            // No token digests to it.
-            bearer_tokens: vec![TokenDigest::of(b"\0"); bearers.unwrap_or(0)],
-        };
+        let nobody = Credentials::nobody(most, bearers.unwrap_or(0))?;
+        let hooks = Hooks::new(&config.push)?;
         Ok(Self {
             clusters,
             nobody,
             tokens: config.tokens.clone(),
-            metrics_public: config.metrics_public,
+            public_metrics: config.public_metrics,
+            hooks,
+            public_badges: config.public_badges,
         })
     }
 
@@ -108,7 +101,26 @@ impl Gate {
 
     /// Whether numbers are for everybody.
     pub(crate) fn shows_metrics(&self) -> bool {
-        self.metrics_public
+        self.public_metrics
+    }
+
+    /// Lets a push in if it is of the git host that it says. Where nobody needs a token anyone may
+    /// claim what descends from what, and so may a host that is not declared.
+    pub(crate) fn admit_push(
+        &self,
+        host: GitHost,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(), Problem> {
+        if self.tokens.is_empty() && !self.hooks.knows(host) {
+            return Ok(());
+        }
+        self.hooks.admit(host, headers, body)
+    }
+
+    /// Whether badges are shown without a token.
+    pub(crate) fn shows_badges(&self) -> bool {
+        self.public_badges
     }
 
     /// Tells who asks.
@@ -138,7 +150,35 @@ impl Gate {
 }
 
 impl Credentials {
-    fn verify(&self, signature: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
+    /// Checks with some keys and tokens, and makes as much work of it as `most`.
+    pub(crate) fn new(
+        keys: &[Secret],
+        bearer_tokens: Vec<TokenDigest>,
+        most: usize,
+    ) -> Result<Self, KeyError> {
+        let verifier = match keys {
+            [] => None,
+            keys => Some(Verifier::new(keys.iter().map(Secret::expose))?),
+        };
+        Ok(Self { verifier, filler: filler(most.saturating_sub(work(keys)))?, bearer_tokens })
+    }
+
+    /// Refuses everybody, with as much work as others make.
+    pub(crate) fn nobody(most: usize, bearer_tokens: usize) -> Result<Self, KeyError> {
+        // No token digests to it.
+        Self::new(&[], vec![TokenDigest::of(b"\0"); bearer_tokens], most)
+    }
+
+    /// Whether there is a key that something could be signed with.
+    pub(crate) fn can_verify(&self) -> bool {
+        self.verifier.is_some()
+    }
+
+    pub(crate) fn verify(
+        &self,
+        signature: Option<&[u8]>,
+        body: &[u8],
+    ) -> Result<(), SignatureError> {
         let refused = match &self.verifier {
             Some(verifier) => match verifier.verify(signature, body) {
                 Ok(_) => return Ok(()),
@@ -149,12 +189,12 @@ impl Credentials {
         let filled = self.filler.as_ref().map(|filler| filler.verify(signature, body));
         match (refused, filled) {
             (Some(error), _) | (None, Some(Err(error))) => Err(error),
-            // A cluster without keys signs nothing.
+            // A sender without keys signs nothing.
             (None, _) => Err(SignatureError::Mismatch),
         }
     }
 
-    fn knows(&self, token: &[u8]) -> bool {
+    pub(crate) fn knows(&self, token: &[u8]) -> bool {
         let digest = TokenDigest::of(token);
         self.bearer_tokens.iter().fold(false, |known, token| known | (*token == digest))
     }
@@ -205,15 +245,15 @@ impl Caller {
     }
 }
 
-/// How often a signature is computed to find that it is not by this key: keys with white space around
-/// them are tried without it too.
-fn attempts(key: &Secret) -> usize {
-    let key = key.expose();
-    if key.trim_ascii().len() == key.len() { 1 } else { 2 }
+/// How often a signature is computed to find that it is by none of these keys: those with white space
+/// around them are tried without it too.
+pub(crate) fn work(keys: &[Secret]) -> usize {
+    let attempts = |key: &[u8]| if key.trim_ascii().len() == key.len() { 1 } else { 2 };
+    keys.iter().map(|key| attempts(key.expose())).sum()
 }
 
 /// A verifier that is asked only for the work it makes: what it finds good is refused as well.
-fn filler(keys: usize) -> Result<Option<Verifier>, gitops_brain::KeyError> {
+fn filler(keys: usize) -> Result<Option<Verifier>, KeyError> {
     let keys = keys.min(gitops_brain::MAX_KEYS);
     let verifier = || Verifier::new((0..keys).map(|index| format!("filler {index}")));
     (keys > 0).then(verifier).transpose()

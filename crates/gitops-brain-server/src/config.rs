@@ -39,9 +39,14 @@ pub struct Config {
     /// Environments and reconcilers.
     pub policy: Policy,
     /// Whether `/metrics` is for everybody. Else it needs a token with the scope `read`.
-    pub metrics_public: bool,
+    pub public_metrics: bool,
     /// Who may ask and register. None: everyone.
     pub tokens: Vec<Token>,
+    /// The git hosts whose push webhooks are taken, each with the secrets of its webhooks; several
+    /// while they are changed.
+    pub push: BTreeMap<GitHost, Vec<Secret>>,
+    /// Whether badges are shown to everybody: an image in a README cannot have a token.
+    pub public_badges: bool,
 }
 
 /// Where a journal is: in text the path of a file, or a URL.
@@ -92,6 +97,38 @@ pub struct Cluster {
     pub hmac_keys: Vec<Secret>,
     /// The tokens that Flux's provider `generic` sends in a header `Authorization`.
     pub bearer_tokens: Vec<TokenDigest>,
+}
+
+/// A git host whose push webhooks can be read.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum GitHost {
+    /// GitHub, in the cloud or one's own.
+    GitHub,
+    /// GitLab, in the cloud or one's own.
+    GitLab,
+    /// Gitea, and Forgejo.
+    Gitea,
+}
+
+impl GitHost {
+    pub(crate) const ALL: [Self; 3] = [Self::GitHub, Self::GitLab, Self::Gitea];
+
+    /// The host as the configuration and the paths have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Gitea => "gitea",
+        }
+    }
+}
+
+impl fmt::Display for GitHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// Somebody who may ask or register.
@@ -177,8 +214,10 @@ impl Default for Config {
             insecure: false,
             clusters: BTreeMap::new(),
             policy: Policy::default(),
-            metrics_public: false,
+            public_metrics: false,
             tokens: Vec::new(),
+            push: BTreeMap::new(),
+            public_badges: false,
         }
     }
 }
@@ -306,6 +345,11 @@ impl Config {
                 fault(format!("cluster {name} has neither `hmac_keys` nor `bearer_tokens`"));
             }
         }
+        for (host, secrets) in &self.push {
+            if secrets.is_empty() {
+                fault(format!("push.{host} has no `secrets`: anyone could send pushes"));
+            }
+        }
         for (name, environment) in &self.policy.environments {
             if environment.reconcilers.is_empty()
                 && !self.clusters.is_empty()
@@ -330,28 +374,7 @@ impl Config {
                 warnings.push(format!("anyone who reaches {} can ask and register", self.listen));
             }
         }
-        let mut owners: BTreeMap<&[u8], &ClusterName> = BTreeMap::new();
-        for (name, cluster) in &self.clusters {
-            for key in &cluster.hmac_keys {
-                let key = key.expose().trim_ascii();
-                if key.len() < SHORT_SECRET {
-                    warnings.push(format!(
-                        "a key of cluster {name} has only {} bytes: make one with `openssl rand \
-                         -hex 32`",
-                        key.len()
-                    ));
-                }
-                match owners.insert(key, name) {
-                    Some(other) if other == name => {
-                        warnings.push(format!("cluster {name} has the same key twice"));
-                    }
-                    Some(other) => warnings.push(format!(
-                        "clusters {other} and {name} share a key: each can speak for the other"
-                    )),
-                    None => {}
-                }
-            }
-        }
+        self.doubt_keys(&mut warnings);
         for (name, environment) in &self.policy.environments {
             if environment.reconcilers.iter().any(|selector| !selector.is_pattern()) {
                 continue;
@@ -363,6 +386,36 @@ impl Config {
             ));
         }
         warnings
+    }
+
+    /// Keys that others could guess, or that say less than they seem to of who used them.
+    fn doubt_keys(&self, warnings: &mut Vec<String>) {
+        let clusters = self
+            .clusters
+            .iter()
+            .map(|(name, cluster)| (format!("cluster {name}"), &cluster.hmac_keys));
+        let hosts = self.push.iter().map(|(host, secrets)| (format!("push.{host}"), secrets));
+        let mut owners: BTreeMap<&[u8], String> = BTreeMap::new();
+        for (owner, keys) in clusters.chain(hosts) {
+            for key in keys {
+                let key = key.expose().trim_ascii();
+                if key.len() < SHORT_SECRET {
+                    warnings.push(format!(
+                        "a key of {owner} has only {} bytes: make one with `openssl rand -hex 32`",
+                        key.len()
+                    ));
+                }
+                match owners.insert(key, owner.clone()) {
+                    Some(other) if other == owner => {
+                        warnings.push(format!("{owner} has the same key twice"));
+                    }
+                    Some(other) => warnings.push(format!(
+                        "{other} and {owner} share a key: each can speak for the other"
+                    )),
+                    None => {}
+                }
+            }
+        }
     }
 
     /// The configuration in words: what it means, and what is doubtful.
@@ -379,6 +432,9 @@ impl Config {
         writeln!(text, "listens on   {}{reach}", self.listen)?;
         writeln!(text, "stores in    {}", self.database)?;
         writeln!(text, "remembers    {}", in_days(self.retention))?;
+        let everybody = self.public_badges || self.tokens.is_empty();
+        let readers = if everybody { "everybody" } else { "tokens with the scope read" };
+        writeln!(text, "badges for   {readers}")?;
         writeln!(text, "clusters")?;
         if self.clusters.is_empty() {
             writeln!(text, "  any name, without a key")?;
@@ -435,8 +491,25 @@ impl Config {
             };
             writeln!(text, "  {}: {} in {environments}", token.name, scopes.join(", "))?;
         }
+        self.write_push(text)?;
         for warning in self.warnings() {
             writeln!(text, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
+    fn write_push(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "pushes")?;
+        for host in GitHost::ALL {
+            match self.push.get(&host) {
+                Some(secrets) => {
+                    let secrets = counted(secrets.len(), "secret").unwrap_or_default();
+                    writeln!(text, "  {host}: {secrets}")?;
+                }
+                // As anyone may claim what descends from what.
+                None if self.tokens.is_empty() => writeln!(text, "  {host}: without a secret")?,
+                None => writeln!(text, "  {host}: refused")?,
+            }
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ use toml::{
 };
 
 use crate::{
-    config::{Cluster, Config, Fault, Scope, Token, parse_database, parse_listen},
+    config::{Cluster, Config, Fault, GitHost, Scope, Token, parse_database, parse_listen},
     secret::{self, Secret, TokenDigest},
+    webhook,
 };
 
 type Value<'i> = Spanned<DeValue<'i>>;
@@ -59,6 +60,8 @@ impl Reader<'_> {
             "reconcilers",
             "metrics",
             "tokens",
+            "push",
+            "badge",
         ];
         self.known(root, "", KEYS);
         if let Some(listen) = self.text_with(root, "", "listen", parse_listen) {
@@ -68,15 +71,14 @@ impl Reader<'_> {
             config.database = database;
         }
         self.duration(root, "", "retention", &mut config.retention);
-        self.flag(root, "", "insecure", &mut config.insecure);
-        if let Some(value) = root.get("metrics") {
-            match value.get_ref().as_table() {
-                Some(table) => {
-                    self.known(table, "metrics", &["public"]);
-                    self.flag(table, "metrics.", "public", &mut config.metrics_public);
-                }
-                None => self.mistyped(value, "metrics", "a table"),
-            }
+        self.truth(root, "", "insecure", &mut config.insecure);
+        if let Some(metrics) = self.table(root, "", "metrics") {
+            self.known(metrics, "metrics", &["public"]);
+            self.truth(metrics, "metrics", "public", &mut config.public_metrics);
+        }
+        if let Some(badge) = self.table(root, "", "badge") {
+            self.known(badge, "badge", &["public"]);
+            self.truth(badge, "badge", "public", &mut config.public_badges);
         }
         for (name, table) in self.named::<ClusterName>(root, "clusters") {
             let cluster = self.cluster(table, &format!("clusters.{name}"));
@@ -98,6 +100,15 @@ impl Reader<'_> {
             let declared = std::mem::take(&mut config.policy);
             config.policy = declared.reconciler(selector, reconciler);
         }
+        if let Some(push) = self.table(root, "", "push") {
+            self.known(push, "push", &GitHost::ALL.map(GitHost::as_str));
+            for host in GitHost::ALL {
+                if let Some(table) = self.table(push, "push", host.as_str()) {
+                    let secrets = self.push(table, host);
+                    config.push.insert(host, secrets);
+                }
+            }
+        }
         if let Some(tokens) = root.get("tokens") {
             let Some(list) = tokens.get_ref().as_array() else {
                 return self.mistyped(tokens, "tokens", "a list: write `[[tokens]]`");
@@ -116,23 +127,10 @@ impl Reader<'_> {
         }
     }
 
-    fn flag(&mut self, table: &DeTable<'_>, path: &str, key: &str, flag: &mut bool) {
-        if let Some(value) = table.get(key) {
-            match value.get_ref().as_bool() {
-                Some(given) => *flag = given,
-                None => self.mistyped(value, &format!("{path}{key}"), "`true` or `false`"),
-            }
-        }
-    }
-
     fn cluster(&mut self, table: &DeTable<'_>, path: &str) -> Cluster {
         self.known(table, path, &["hmac_keys", "bearer_tokens"]);
-        let mut cluster = Cluster::default();
-        for (value, place) in self.texts(table, path, "hmac_keys") {
-            if let Some(secret) = self.secret(value, &format!("{path}.hmac_keys"), place) {
-                cluster.hmac_keys.push(secret);
-            }
-        }
+        let mut cluster =
+            Cluster { hmac_keys: self.secrets(table, path, "hmac_keys"), ..Cluster::default() };
         for (value, place) in self.texts(table, path, "bearer_tokens") {
             let path = format!("{path}.bearer_tokens");
             let digest = match place.strip_prefix("sha256:") {
@@ -142,13 +140,26 @@ impl Reader<'_> {
             cluster.bearer_tokens.extend(digest);
         }
         for key in ["hmac_keys", "bearer_tokens"] {
-            if let Some(value) = table.get(key)
-                && value.get_ref().as_array().is_some_and(|list| list.len() > MAX_KEYS)
-            {
-                self.fault(value.span(), format!("{path}.{key}: there are more than {MAX_KEYS}"));
-            }
+            self.few(table, path, key);
         }
         cluster
+    }
+
+    /// The secrets of a git host's webhooks.
+    fn push(&mut self, table: &DeTable<'_>, host: GitHost) -> Vec<Secret> {
+        let path = format!("push.{host}");
+        self.known(table, &path, &["secrets"]);
+        self.few(table, &path, "secrets");
+        let secrets = self.secrets(table, &path, "secrets");
+        if host == GitHost::GitLab
+            && secrets.iter().any(webhook::is_broken_signing_token)
+            && let Some(value) = table.get("secrets")
+        {
+            let message =
+                format!("{path}.secrets: a signing token is `whsec_` and a key in Base64");
+            self.fault(value.span(), message);
+        }
+        secrets
     }
 
     fn environment(&mut self, table: &DeTable<'_>, path: &str, config: &Config) -> Environment {
@@ -277,6 +288,24 @@ impl Reader<'_> {
         Some(token)
     }
 
+    fn secrets(&mut self, table: &DeTable<'_>, path: &str, key: &str) -> Vec<Secret> {
+        let path_of_key = join(path, key);
+        let texts = self.texts(table, path, key);
+        texts
+            .into_iter()
+            .filter_map(|(value, place)| self.secret(value, &path_of_key, place))
+            .collect()
+    }
+
+    /// Each further key makes a forged request dearer to refuse.
+    fn few(&mut self, table: &DeTable<'_>, path: &str, key: &str) {
+        if let Some(value) = table.get(key)
+            && value.get_ref().as_array().is_some_and(|list| list.len() > MAX_KEYS)
+        {
+            self.fault(value.span(), format!("{path}.{key}: there are more than {MAX_KEYS}"));
+        }
+    }
+
     fn secret(&mut self, value: &Value<'_>, path: &str, place: &str) -> Option<Secret> {
         match secret::fetch(place, self.variable) {
             Ok(secret) => Some(secret),
@@ -331,6 +360,20 @@ impl Reader<'_> {
         named
     }
 
+    fn table<'t, 'i>(
+        &mut self,
+        table: &'t DeTable<'i>,
+        path: &str,
+        key: &str,
+    ) -> Option<&'t DeTable<'i>> {
+        let value = table.get(key)?;
+        let found = value.get_ref().as_table();
+        if found.is_none() {
+            self.mistyped(value, &join(path, key), "a table");
+        }
+        found
+    }
+
     fn one_of<T: Copy>(
         &mut self,
         table: &DeTable<'_>,
@@ -351,6 +394,14 @@ impl Reader<'_> {
     fn duration(&mut self, table: &DeTable<'_>, path: &str, key: &str, into: &mut Duration) {
         if let Some(duration) = self.text_with(table, path, key, parse_duration) {
             *into = duration;
+        }
+    }
+
+    fn truth(&mut self, table: &DeTable<'_>, path: &str, key: &str, into: &mut bool) {
+        let Some(value) = table.get(key) else { return };
+        match value.get_ref().as_bool() {
+            Some(truth) => *into = truth,
+            None => self.mistyped(value, &join(path, key), "`true` or `false`"),
         }
     }
 
@@ -438,7 +489,11 @@ mod tests {
 
     fn read_all(text: &str) -> (Config, Vec<String>) {
         let variable = |name: &str| match name {
-            "STAGING_HMAC_KEY" | "GITOPS_BRAIN_CI_TOKEN" => Some(format!("the value of {name}")),
+            "STAGING_HMAC_KEY" | "GITOPS_BRAIN_CI_TOKEN" | "GITHUB_WEBHOOK_SECRET" => {
+                Some(format!("the value of {name}"))
+            }
+            "BROKEN_SIGNING_TOKEN" => Some("whsec_swordfish".to_owned()),
+            "SHORT" => Some("1234".to_owned()),
             "EMPTY" => Some(" ".to_owned()),
             _ => None,
         };
@@ -469,6 +524,10 @@ name = "ci"
 secret = "env:GITOPS_BRAIN_CI_TOKEN"
 scopes = ["read", "write"]
 environments = ["staging"]
+[push.github]
+secrets = ["env:GITHUB_WEBHOOK_SECRET"]
+[badge]
+public = true
 "#;
 
     #[test]
@@ -488,14 +547,18 @@ environments = ["staging"]
         for line in [
             "listens on   127.0.0.1:8080, this machine only",
             "remembers    90d",
+            "badges for   everybody",
             "  staging: 1 HMAC key",
             "  staging: healthy within 30m",
             "    those known of staging/Kustomization/shop/*",
             "  ci: read, write in staging",
+            "  github: 1 secret",
+            "  gitlab: refused",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }
-        for secret in ["the value of", "GITOPS_BRAIN_CI_TOKEN"] {
+        assert_eq!(config.push.keys().collect::<Vec<_>>(), [&GitHost::GitHub]);
+        for secret in ["the value of", "GITOPS_BRAIN_CI_TOKEN", "GITHUB_WEBHOOK_SECRET"] {
             assert!(!text.contains(secret) && !format!("{config:?}").contains(secret));
         }
     }
@@ -526,15 +589,55 @@ scopes = ["read", "root"]
 [[tokens]]
 name = "b"
 environments = ["stagign"]
+[push.gitlab]
+secrets = ["env:MISSING", "env:BROKEN_SIGNING_TOKEN"]
+secret = "env:SHORT"
+[push.githb]
+[push]
+gitea = "env:SHORT"
+[badge]
+public = "yes"
+private = true
 "#,
         );
         let lines: Vec<_> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
-        let expected =
-            [1, 2, 3, 4, 5, 7, 7, 7, 8, 8, 9, 11, 11, 12, 13, 15, 16, 17, 18, 20, 21, 21, 23];
+        let expected = [
+            1, 2, 3, 4, 5, 7, 7, 7, 8, 8, 9, 11, 11, 12, 13, 15, 16, 17, 18, 20, 21, 21, 23, 25,
+            25, 26, 27, 29, 31, 32,
+        ];
         let text = faults.join("\n");
         assert!(!text.contains("swordfish"), "{text}");
         let expected: Vec<_> = expected.iter().map(|line| format!(":{line}")).collect();
         assert_eq!(lines, expected, "{text}");
+    }
+
+    #[test]
+    fn keys_that_prove_little_are_warned_of() {
+        let (config, faults) = read_all(
+            r#"
+[clusters.a]
+hmac_keys = ["env:SHORT"]
+[clusters.b]
+hmac_keys = ["env:STAGING_HMAC_KEY", "env:STAGING_HMAC_KEY"]
+[push.github]
+secrets = ["env:STAGING_HMAC_KEY"]
+[push.gitea]
+secrets = []
+"#,
+        );
+        assert_eq!(faults, [""; 0]);
+        let warnings = config.warnings();
+        let begin = [
+            "a key of cluster a has only 4 bytes",
+            "cluster b has the same key twice",
+            "cluster b and push.github share a key",
+        ];
+        assert_eq!(warnings.len(), begin.len(), "{warnings:?}");
+        for (warning, begin) in warnings.iter().zip(begin) {
+            assert!(warning.starts_with(begin), "{warning}");
+        }
+        let error = config.check().unwrap_err();
+        assert!(error.to_string().contains("push.gitea has no `secrets`"), "{error}");
     }
 
     #[test]

@@ -43,7 +43,29 @@
 //! | `GET /v1/stream?environment=&commit=` | server-sent events, each a whole status | `read` |
 //! | `POST /v1/ancestry` | 202 `{"result":"accepted","commits":…}`, 200 `known` | `write`; for claims `ancestry` |
 //! | `GET /metrics` | OpenMetrics text | `read`, or none if `[metrics] public = true` |
+//! | `POST /v1/push/{github\|gitlab\|gitea}` | 202 `{"result":"accepted","commits":…}` once it is stored, 200 `known` or `ignored` | the host's secret |
+//! | `GET /badge/{environment}.svg` | what is live, as a picture | `read`, or none if badges are public |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
+//!
+//! # Pushes
+//!
+//! The push webhook of a git host tells which commits a branch's head contains, so that a commit which
+//! Flux skipped is answered by a later one. What a push does not tell is not made up: a forced push says
+//! nothing of what it drops, and whether a push was forced only GitHub says. A push with which nothing
+//! is to be done is `ignored`, with a code: `push.ping`, `push.other_event`, `push.not_a_branch`,
+//! `push.deleted`, `push.empty`, `push.no_ancestors` (it is one commit, and nothing more is told), or
+//! `push.inconsistent` (the commits are not those that were pushed, as in a test).
+//!
+//! Whoever has a host's secret can claim as much as a token with the scope `ancestry`. A host that is
+//! not declared is answered as one whose secret is wrong; but where no tokens are declared it needs no
+//! secret, as there anyone may claim what descends from what.
+//!
+//! # Badges
+//!
+//! A badge names the state of the commit that all reconcilers of an environment have taken up last, as
+//! `healthy 5394cb7`, and is green only if all that is expected is healthy at that commit. It says
+//! `mixed` if they are at different commits, `failed mixed` if one of them failed there, and `unknown` if
+//! none has reported any.
 //!
 //! # Errors
 //!
@@ -53,7 +75,7 @@
 //! |---|---|---|
 //! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future` | 400 | no |
 //! | `request.too_large` | 413 | no |
-//! | `request.malformed`, `request.limit`, `query.unknown`, `query.malformed`, `duration.malformed`, `label.malformed` | 400 | no |
+//! | `request.malformed`, `request.limit`, `query.unknown`, `query.malformed`, `duration.malformed`, `label.malformed`, `push.event_missing` | 400 | no |
 //! | `request.aborted` | 400 | yes |
 //! | `request.timeout` | 408 | yes |
 //! | `request.content_type` | 415 | no |
@@ -72,6 +94,7 @@
 
 mod ancestry;
 mod auth;
+mod badge;
 mod config;
 mod config_file;
 mod connections;
@@ -82,6 +105,7 @@ mod limits;
 mod live;
 mod metrics;
 mod problem;
+mod push;
 mod reconcilers;
 mod request;
 mod rollouts;
@@ -91,10 +115,11 @@ mod server;
 mod service;
 mod stream;
 mod wait;
+mod webhook;
 
 // The public interface is:
 pub use crate::{
-    config::{Cluster, Config, ConfigError, Database, Fault, Overrides, Scope, Token},
+    config::{Cluster, Config, ConfigError, Database, Fault, GitHost, Overrides, Scope, Token},
     limits::{
         MAX_ASKED, MAX_BODY_BYTES, MAX_COMMITS, MAX_EXPECTED, MAX_LABEL_NAME_BYTES,
         MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_STREAMS, MAX_WAIT,

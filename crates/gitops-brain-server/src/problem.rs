@@ -43,6 +43,11 @@ impl Problem {
         Self::bad_request("request.limit", detail)
     }
 
+    /// There is nothing at the path.
+    pub(crate) fn no_route(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "route.unknown", detail)
+    }
+
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }

@@ -12,8 +12,8 @@ use axum::{
 };
 
 use crate::{
-    ancestry, events, health, metrics, problem::Problem, reconcilers, rollouts, service::Service,
-    stream,
+    ancestry, badge, events, health, metrics, problem::Problem, push, reconcilers, rollouts,
+    service::Service, stream,
 };
 
 /// What is known is told to be old from this age on.
@@ -33,6 +33,8 @@ pub fn router(service: Service) -> Router {
         )
         .route("/v1/stream", get(stream::get))
         .route("/v1/ancestry", post(ancestry::post))
+        .route("/v1/push/{host}", post(push::post))
+        .route("/badge/{file}", get(badge::get))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::get))
         .route("/readyz", get(health::readyz))
@@ -43,8 +45,7 @@ pub fn router(service: Service) -> Router {
 }
 
 async fn no_route() -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "route.unknown", "there is nothing at this path")
-        .into_response()
+    Problem::no_route("there is nothing at this path").into_response()
 }
 
 async fn no_method() -> Response {
@@ -68,7 +69,9 @@ async fn finish(State(Service(inner)): State<Service>, request: Request, next: N
     if age >= STALE {
         headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A route that lets its answer be kept says so itself.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -166,12 +166,13 @@ impl Service {
         self.0.journal.close().await
     }
 
-    /// Takes the keys and tokens of a configuration in place of those in use, at once and without an
-    /// interruption. Everything else in it counts from the next start on.
+    /// Takes the keys, secrets and tokens of a configuration in place of those in use, and whether
+    /// badges are public, at once and without an interruption. Everything else in it counts from the
+    /// next start on.
     ///
     /// # Errors
     ///
-    /// If the configuration has faults. The keys and tokens in use stay then.
+    /// If the configuration has faults. What is in use stays then.
     pub fn reload(&self, config: &Config) -> Result<(), ServeError> {
         config.check()?;
         let gate = Arc::new(Gate::new(config)?);

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) const KEY: &str = "7152fed34dd6149a7c75a276c510da27cb6f82b0";
+pub(crate) const WEBHOOK_SECRET: &str = "the secret of the webhook";
+pub(crate) const FORMER_WEBHOOK_SECRET: &str = "the secret that it had before";
+pub(crate) const SIGNING_TOKEN: &str = "whsec_dGhlIGtleSBvZiBHaXRMYWIncyB3ZWJob29rLCAzMiE=";
 pub(crate) const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub(crate) const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 pub(crate) const APPS: &str = "staging/Kustomization/flux-system/apps";
@@ -43,6 +46,9 @@ pub(crate) fn config(text: &str, folder: &TempDir) -> Config {
         "KEY" => Some(KEY.to_owned()),
         "OTHER_KEY" => Some("another key, longer than that".to_owned()),
         "TOKEN" => Some("the token of CI".to_owned()),
+        "WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
+        "FORMER_WEBHOOK_SECRET" => Some(FORMER_WEBHOOK_SECRET.to_owned()),
+        "SIGNING_TOKEN" => Some(SIGNING_TOKEN.to_owned()),
         _ => None,
     };
     Config::load_with(Some(&path), &overrides, &variable).unwrap_or_else(|error| panic!("{error}"))

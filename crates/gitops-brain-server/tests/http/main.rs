@@ -9,10 +9,12 @@
 
 mod access;
 mod bad_input;
+mod badge;
 mod file;
 mod harness;
 mod life;
 mod metrics;
+mod push;
 mod routes;
 mod store;
 mod stream;

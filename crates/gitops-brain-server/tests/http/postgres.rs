@@ -10,9 +10,11 @@
 
 mod access;
 mod bad_input;
+mod badge;
 mod harness;
 mod life;
 mod metrics;
+mod push;
 mod replicas;
 mod routes;
 mod store;

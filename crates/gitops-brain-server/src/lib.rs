@@ -45,6 +45,8 @@
 //! | `GET /metrics` | OpenMetrics text | `read`, or none if `[metrics] public = true` |
 //! | `POST /v1/push/{github\|gitlab\|gitea}` | 202 `{"result":"accepted","commits":…}` once it is stored, 200 `known` or `ignored` | the host's secret |
 //! | `GET /badge/{environment}.svg` | what is live, as a picture | `read`, or none if badges are public |
+//! | `GET /`, `GET /rollouts/{environment}/{commit}`, `GET /reconcilers/{cluster}/{kind}/{namespace}/{name}` | pages for people | `read`, or a session |
+//! | `GET /login`, `POST /login`, `POST /logout` | a session: the token in a cookie that only reads | a token |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
 //!
 //! # Pushes
@@ -104,6 +106,7 @@ mod health;
 mod limits;
 mod live;
 mod metrics;
+mod pages;
 mod problem;
 mod push;
 mod reconcilers;
@@ -113,6 +116,7 @@ mod router;
 mod secret;
 mod server;
 mod service;
+mod session;
 mod stream;
 mod wait;
 mod webhook;

@@ -82,7 +82,7 @@ pub(crate) async fn remove(
 }
 
 /// The reconcilers that somebody may see: those of the environments that a token is confined to.
-fn visible(
+pub(crate) fn visible(
     inner: &Inner,
     caller: &Caller,
     environment: Option<EnvironmentName>,

@@ -12,7 +12,7 @@ use axum::{
 };
 
 use crate::{
-    ancestry, badge, events, health, metrics, problem::Problem, push, reconcilers, rollouts,
+    ancestry, badge, events, health, metrics, pages, problem::Problem, push, reconcilers, rollouts,
     service::Service, stream,
 };
 
@@ -35,6 +35,12 @@ pub fn router(service: Service) -> Router {
         .route("/v1/ancestry", post(ancestry::post))
         .route("/v1/push/{host}", post(push::post))
         .route("/badge/{file}", get(badge::get))
+        .route("/", get(pages::overview))
+        .route("/rollouts/{environment}/{commit}", get(pages::rollout))
+        .route("/reconcilers/{cluster}/{kind}/{namespace}/{name}", get(pages::reconciler))
+        .route("/login", get(pages::login_form).post(pages::login))
+        .route("/logout", post(pages::logout))
+        .route("/assets/{file}", get(pages::asset))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::get))
         .route("/readyz", get(health::readyz))

@@ -33,6 +33,7 @@ use crate::{
     request::Parameters,
     rollouts::known_environment,
     service::{Inner, Service},
+    session,
 };
 
 /// How often a line is sent though nothing happened: proxies cut what is silent for a minute.
@@ -57,7 +58,8 @@ pub(crate) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = inner.gate().caller(&headers)?;
+    // A page's script sends the cookie, and nothing else.
+    let caller = inner.gate().caller(&session::with_token(&headers))?;
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), &["environment", "commit"])?;
     let environment = parameters

@@ -46,6 +46,8 @@ pub struct Server {
     child: Option<Child>,
     starts: u32,
     url: Option<String>,
+    /// Another journal than the file in the folder.
+    elsewhere: Option<String>,
 }
 
 impl Server {
@@ -102,7 +104,14 @@ impl Server {
             }],
         };
         write("brain.toml", &toml::to_string(&config).map_err(io::Error::other)?)?;
-        Ok(Self { folder, keys, child: None, starts: 0, url: None })
+        Ok(Self { folder, keys, child: None, starts: 0, url: None, elsewhere: None })
+    }
+
+    /// Keeps its journal in a database of this URL.
+    #[must_use]
+    pub fn on(mut self, url: String) -> Self {
+        self.elsewhere = Some(url);
+        self
     }
 
     /// Starts it and waits until it listens.
@@ -128,6 +137,7 @@ impl Server {
         let child = Command::new(binary()?)
             .args(["serve", "--config"])
             .arg(self.folder.path().join("brain.toml"))
+            .args(self.elsewhere.iter().flat_map(|url| ["--database", url]))
             .stdin(std::process::Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -30,7 +30,8 @@ use gitops_brain_tests::{
 };
 use serde_json::{Value, json};
 
-const COMMITS: usize = 60;
+/// How many commits there are for each time that both are killed: so that the stream does not end before.
+const COMMITS_PER_KILL: usize = 30;
 
 /// How long both may take until they know the same.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,7 +53,7 @@ fn two_servers_lose_nothing_and_agree() {
     });
     let stream = Stream {
         clients: servers.each_ref().map(|server| RwLock::new(server.client().unwrap())),
-        commits: (1..=COMMITS).map(|n| format!("{n:040x}").parse().unwrap()).collect(),
+        commits: (1..=COMMITS_PER_KILL * (kills + 1)).map(|n| format!("{n:040x}").parse().unwrap()).collect(),
         accepted: Mutex::default(),
         green: Mutex::default(),
         told: AtomicUsize::new(0),
@@ -144,7 +145,7 @@ impl Stream {
     fn post(&self, cluster: &ClusterName) {
         let environment: EnvironmentName = "staging".parse().unwrap();
         // Each commit's events are later than all of the one before.
-        let begin = now() - chrono::TimeDelta::seconds(2 * COMMITS as i64 + 10);
+        let begin = now() - chrono::TimeDelta::seconds(2 * self.commits.len() as i64 + 10);
         let mut index = 0;
         for (n, commit) in (0_i64..).zip(&self.commits) {
             let mut until_answered = |send: &dyn Fn(&Client) -> io::Result<u16>| {
@@ -190,7 +191,7 @@ impl Stream {
     /// Waits for one commit after the other, and checks what it is told.
     fn wait(&self, mut random: Random) {
         while !self.over.load(Relaxed) {
-            let commit = self.commits[random.below(COMMITS)];
+            let commit = self.commits[random.below(self.commits.len())];
             let client = self.client(random.below(2));
             let path = format!("/v1/rollouts/staging/{commit}?wait=500ms");
             let Ok(answer) = client.get(&path) else { continue };

@@ -54,8 +54,8 @@ class Brain(_core.Brain):
     # Taking in
 
     def preview(self, fact: _core.Fact) -> Changed:
-        """What applying a fact would change at most. A heartbeat (`LAST_HEARD`) need not be stored
-        one by one."""
+        """What applying a fact would change at most. Of heartbeats (`LAST_HEARD`) it is enough to store
+        the newest of each reconciler, from time to time and with the next fact about it."""
         return Changed(self._preview(fact))
 
     def load(self, facts: str | bytes | Iterable[_core.Fact]) -> None:
@@ -104,7 +104,8 @@ class Brain(_core.Brain):
         """CI's word on a rollout, with what the policy in place declares for the environment. What is
         given here is added; of `require` the stricter holds. Make a fact of it: `Fact(registration)`.
 
-        Raises ConfigError if a name is malformed, QueryError if the commit is.
+        Raises ConfigError if a name is malformed, QueryError if the commit is, or the environment is not
+        declared though others are.
         """
         told = self._question(
             "registration",
@@ -120,8 +121,8 @@ class Brain(_core.Brain):
         return made
 
     def unrecorded(self) -> tuple[Settlement, ...]:
-        """Settlements that ought to have been recorded, and were not: the host stopped in between. To
-        be asked once after `load`."""
+        """Settlements that ought to have been recorded, and were not: the host stopped in between, or
+        several transitions of one rollout came in one go. To be asked after `load` and `apply_many`."""
         return tuple(body_of_plain(each) for each in read(list[Any], self._question("unrecorded")))
 
     # Asking

@@ -276,12 +276,14 @@ class Brain(_core.Brain):
             left = None if end is None else end - loop.time()
             if left is not None and left <= 0:
                 return read(Status, self._question("status", **rollout))
-            with self._listeners.watch(lambda: self._watch(question, since, None)) as watched:
+            now = datetime.now(timezone.utc)
+            with self._listeners.watch(lambda: self._watch(question, since, now)) as watched:
                 if isinstance(watched, str):
                     return read(Status, watched)
                 number, woken = watched
                 try:
-                    told = self._question("next_change", **rollout)
+                    # At the same instant: a deadline between two would be missed by both.
+                    told = self._question("next_change", now, **rollout)
                     change = read(datetime | None, told)  # type: ignore[arg-type]
                     if change is not None:
                         until = max(_seconds_until(change), 0.001)

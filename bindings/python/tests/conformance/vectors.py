@@ -120,11 +120,18 @@ def compare(path: str, expected: Any, actual: Any, problems: list[str]) -> None:
 
 
 def exact(path: str, expected: Any, actual: Any, problems: list[str]) -> None:
-    """As `compare`, and `actual` must not have any field more."""
+    """As `compare`, and `actual` must not have any field more, on any level; but for an `event`, of which
+    a vector tells what matters to it."""
     compare(path, expected, actual, problems)
+    more(path, expected, actual, problems)
+
+
+def more(path: str, expected: Any, actual: Any, problems: list[str]) -> None:
+    """Notes each field that `expected` does not have."""
     if isinstance(expected, dict) and isinstance(actual, dict):
-        extra = sorted(actual.keys() - expected.keys())
-        problems.extend(f"{path}.{name} is not expected" for name in extra)
+        problems.extend(f"{path}.{name} is not expected" for name in actual.keys() - expected.keys())
+        for name in expected.keys() & actual.keys() - {"event"}:
+            more(f"{path}.{name}", expected[name], actual[name], problems)
 
 
 def holds(problems: list[str]) -> None:

@@ -27,7 +27,8 @@ function bytes(value, name) {
   // Not `instanceof`: that holds of what only looks so, and does not across realms.
   if (isUint8Array(value)) {
     // Of memory that other threads can write to, a copy is read.
-    return isSharedArrayBuffer(value.buffer) ? Buffer.from(value) : value
+    const { buffer } = value
+    return !(buffer instanceof ArrayBuffer) && isSharedArrayBuffer(buffer) ? Buffer.from(value) : value
   }
   throw wrong(name, 'a Uint8Array or a string', value)
 }

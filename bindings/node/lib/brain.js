@@ -205,6 +205,18 @@ class Brain {
 
   // Waiting
 
+  watch(environment, commit, options) {
+    const { since, now, ...terms } = optionsOf(options)
+    const question = values.stringify(rollout(environment, commit, terms), 'the question')
+    const [known, at] = [optionalText(since, 'since'), time(now)]
+    const watched = call(() => native.watch(this.#number, question, known, at))
+    return typeof watched === 'string' ? values.readStatus(JSON.parse(watched)) : watched
+  }
+
+  unwatch(watch) {
+    native.unwatch(this.#number, count(watch, 'watch') ?? 0)
+  }
+
   async wait(environment, commit, options) {
     const { timeout, since: known, signal: given, ...terms } = optionsOf(options)
     const asked = rollout(environment, commit, terms)

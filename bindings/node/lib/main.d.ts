@@ -633,6 +633,19 @@ export class Brain {
   expireAtDeadlines(onEffects: (effects: Effects) => void): () => void
 
   /**
+   * The status at once if it is settled, or another one than that of the version `since`; else the number of
+   * a watch, which {@link Effects.woken} will name when the status changes. Then it is spent. For hosts with
+   * a way of waiting of their own; {@link wait} is made of it.
+   */
+  watch(
+    environment: string,
+    commit: string,
+    options?: Asked & Now & { readonly since?: string | undefined },
+  ): Status | number
+  /** Gives up a watch. */
+  unwatch(watch: number): void
+
+  /**
    * Waits until a rollout is settled, and resolves to its status, settled or not: never an error for a
    * timeout. Any number may wait; {@link apply} of this brain wakes them.
    */

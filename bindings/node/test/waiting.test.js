@@ -56,6 +56,20 @@ test('a rollout that settles later is answered then', async () => {
   assert.deepEqual([status.outcome, status.settled], ['succeeded', true])
 })
 
+test('a host can wait in a way of its own', () => {
+  const brain = fresh()
+  const watch = brain.watch('staging', COMMIT)
+  const givenUp = brain.watch('staging', COMMIT)
+  assert.equal(typeof watch, 'number')
+  brain.unwatch(givenUp)
+  brain.unwatch(12345)
+  assert.deepEqual(brain.apply(now('healthy')).woken, [watch])
+  const status = brain.watch('staging', COMMIT, { require: 'healthy' })
+  assert.equal(status.outcome, 'succeeded')
+  assert.equal(brain.watch('staging', COMMIT, { since: 'another version' }).settled, true)
+  assert.throws(() => brain.unwatch('x'), TypeError)
+})
+
 test('any call that changes something wakes those who wait', async () => {
   const healthy = (brain) => {
     brain.apply(now('healthy'))

@@ -40,6 +40,20 @@ def test_what_is_settled_is_answered_at_once() -> None:
     assert status.outcome is Outcome.SUCCEEDED
 
 
+def test_a_host_can_wait_in_a_way_of_its_own() -> None:
+    brain = brain_that_waits()
+    watch = brain.watch("staging", A)
+    given_up = brain.watch("staging", A)
+    assert isinstance(watch, int) and isinstance(given_up, int)
+    brain.unwatch(given_up)
+    brain.unwatch(12345)
+    assert brain.apply(green()).woken == (watch,)
+    status = brain.watch("staging", A, require="healthy")
+    assert isinstance(status, Status) and status.settled
+    newer = brain.watch("staging", A, since="another version")
+    assert isinstance(newer, Status)
+
+
 def test_an_event_in_the_same_loop_wakes() -> None:
     async def run() -> Status:
         brain = brain_that_waits()

@@ -244,6 +244,30 @@ class Brain(_core.Brain):
 
     # Waiting
 
+    def watch(
+        self,
+        environment: str,
+        commit: str,
+        *,
+        since: str | None = None,
+        require: Require | str | None = None,
+        reconcilers: Iterable[str] = (),
+        failure_grace: Duration | None = None,
+        now: datetime | None = None,
+    ) -> Status | int:
+        """The status at once if it is settled, or another one than that of the version `since`; else the
+        number of a watch, which `Effects.woken` will name when the status changes. Then it is spent.
+
+        For hosts with a way of waiting of their own; `wait` is made of it.
+        """
+        rollout = _rollout(environment, commit, require, reconcilers, failure_grace)
+        answer = self._watch(to_text(rollout), optional_text(since, "since"), now)
+        return answer if isinstance(answer, int) else read(Status, answer)
+
+    def unwatch(self, watch: int) -> None:
+        """Gives up a watch."""
+        self._unwatch(watch)
+
     async def wait(
         self,
         environment: str,

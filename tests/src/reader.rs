@@ -269,12 +269,23 @@ pub(crate) fn compare(path: &str, expected: &Value, actual: &Value, problems: &m
     }
 }
 
-/// As [`compare`], and `actual` must not have any field more.
+/// As [`compare`], and `actual` must not have any field more, on any level; but for an `event`, of which
+/// a vector tells what matters to it.
 pub(crate) fn exact(path: &str, expected: &Value, actual: &Value, problems: &mut Vec<String>) {
     compare(path, expected, actual, problems);
-    if let (Some(expected), Some(actual)) = (expected.as_object(), actual.as_object()) {
-        for name in actual.keys().filter(|name| !expected.contains_key(*name)) {
-            problems.push(format!("{path}.{name} is not expected"));
+    more(path, expected, actual, problems);
+}
+
+/// Notes each field that `expected` does not have.
+fn more(path: &str, expected: &Value, actual: &Value, problems: &mut Vec<String>) {
+    let (Some(expected), Some(actual)) = (expected.as_object(), actual.as_object()) else { return };
+    for (name, value) in actual {
+        match expected.get(name) {
+            None => problems.push(format!("{path}.{name} is not expected")),
+            Some(expected) if name != "event" => {
+                more(&format!("{path}.{name}"), expected, value, problems);
+            }
+            Some(_) => {}
         }
     }
 }

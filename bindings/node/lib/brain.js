@@ -1,7 +1,21 @@
 'use strict'
 
 const native = require('../native.js')
-const { bytes, duration, instance, list, object, optionalText, text, textMap, texts, time } = require('./check.js')
+const {
+  bytes,
+  duration,
+  instance,
+  list,
+  object,
+  optionalText,
+  options: optionsOf,
+  signal: signalOf,
+  text,
+  textMap,
+  texts,
+  time,
+  wrong,
+} = require('./check.js')
 const { call, lift } = require('./errors.js')
 const { Fact, factNumber, makeAgain } = require('./fact.js')
 const values = require('./values.js')
@@ -58,7 +72,8 @@ class Brain {
     }
   }
 
-  async applyMany(facts, { cluster, now } = {}) {
+  async applyMany(facts, options) {
+    const { cluster, now } = optionsOf(options)
     const [of, at] = [optionalText(cluster, 'cluster'), time(now)]
     try {
       const told = await native.applyMany(this.#number, lines(facts), of, at)
@@ -68,17 +83,20 @@ class Brain {
     }
   }
 
-  merge(other, { now } = {}) {
+  merge(other, options) {
+    const { now } = optionsOf(options)
     const [from, at] = [brainNumber(other), time(now)]
     return this.#change(() => native.merge(this.#number, from, at))
   }
 
-  setPolicy(policy, { now } = {}) {
+  setPolicy(policy, options) {
+    const { now } = optionsOf(options)
     const [written, at] = [values.writePolicy(object(policy, 'the policy')), time(now)]
     return this.#change(() => native.setPolicy(this.#number, written, at))
   }
 
-  registration(environment, commit, { expect, require, timeout, labels } = {}) {
+  registration(environment, commit, options) {
+    const { expect, require, timeout, labels } = optionsOf(options)
     const asked = {
       environment: text(environment, 'environment'),
       commit: text(commit, 'commit'),
@@ -100,15 +118,18 @@ class Brain {
 
   // Asking
 
-  status(environment, commit, options = {}) {
-    return values.readStatus(this.#ask({ status: rollout(environment, commit, options) }, options.now))
+  status(environment, commit, options) {
+    const asked = optionsOf(options)
+    return values.readStatus(this.#ask({ status: rollout(environment, commit, asked) }, asked.now))
   }
 
-  statuses(commit, { now } = {}) {
+  statuses(commit, options) {
+    const { now } = optionsOf(options)
     return values.listOf(values.readStatus)(this.#ask({ statuses: { commit: text(commit, 'commit') } }, now))
   }
 
-  rollouts({ environment, outcome, labels, after, limit, now } = {}) {
+  rollouts(options) {
+    const { environment, outcome, labels, after, limit, now } = optionsOf(options)
     const asked = {
       environment: optionalText(environment, 'environment'),
       outcome: optionalText(outcome, 'outcome'),
@@ -119,7 +140,8 @@ class Brain {
     return values.listOf(values.readStatus)(this.#ask({ rollouts: asked }, now))
   }
 
-  reconcilers({ environment, cluster } = {}) {
+  reconcilers(options) {
+    const { environment, cluster } = optionsOf(options)
     const asked = {
       environment: optionalText(environment, 'environment'),
       cluster: optionalText(cluster, 'cluster'),
@@ -145,7 +167,8 @@ class Brain {
 
   // Time
 
-  expire({ now } = {}) {
+  expire(options) {
+    const { now } = optionsOf(options)
     const at = time(now)
     return this.#change(() => native.expire(this.#number, at))
   }
@@ -182,11 +205,24 @@ class Brain {
 
   // Waiting
 
-  async wait(environment, commit, options = {}) {
-    const asked = rollout(environment, commit, options)
-    const question = JSON.stringify(asked)
-    const since = optionalText(options.since, 'since')
-    const { timeout, signal } = options
+  watch(environment, commit, options) {
+    const { since, now, ...terms } = optionsOf(options)
+    const question = values.stringify(rollout(environment, commit, terms), 'the question')
+    const [known, at] = [optionalText(since, 'since'), time(now)]
+    const watched = call(() => native.watch(this.#number, question, known, at))
+    return typeof watched === 'string' ? values.readStatus(JSON.parse(watched)) : watched
+  }
+
+  unwatch(watch) {
+    native.unwatch(this.#number, count(watch, 'watch') ?? 0)
+  }
+
+  async wait(environment, commit, options) {
+    const { timeout, since: known, signal: given, ...terms } = optionsOf(options)
+    const asked = rollout(environment, commit, terms)
+    const question = values.stringify(asked, 'the question')
+    const since = optionalText(known, 'since')
+    const signal = signalOf(given)
     const end = timeout === undefined || timeout === null ? Infinity : Date.now() + milliseconds(timeout)
     for (;;) {
       signal?.throwIfAborted()
@@ -194,7 +230,8 @@ class Brain {
       if (now >= end) return values.readStatus(this.#ask({ status: asked }))
       const watched = call(() => native.watch(this.#number, question, since, now))
       if (typeof watched === 'string') return values.readStatus(JSON.parse(watched))
-      const change = this.#ask({ next_change: asked })
+      // At the same instant: a deadline between two would be missed by both.
+      const change = this.#ask({ next_change: asked }, new Date(now))
       const until = change === null ? end : Math.min(end, new Date(change).getTime())
       await this.#woken(watched, within(until - now), signal)
     }
@@ -251,6 +288,7 @@ function rollout(environment, commit, { require, reconcilers, failureGrace }) {
 function position(after) {
   if (after === undefined || after === null) return null
   const { registeredAt, environment, commit } = object(after, 'after')
+  if (registeredAt === null || registeredAt === undefined) throw wrong('after.registeredAt', 'a Date', registeredAt)
   return {
     registered_at: new Date(time(registeredAt)),
     environment: text(environment, 'after.environment'),

@@ -2,6 +2,9 @@
 
 // Arguments of the right types, or a TypeError that says which is wrong.
 
+const { setMaxListeners } = require('node:events')
+const { isDate, isSharedArrayBuffer, isUint8Array } = require('node:util/types')
+
 const describe = (value) =>
   value === null ? 'null' : typeof value === 'object' ? value.constructor?.name ?? 'object' : typeof value
 
@@ -20,8 +23,13 @@ function optionalText(value, name) {
 
 /** A string's bytes are those of UTF-8. */
 function bytes(value, name) {
-  if (value instanceof Uint8Array) return value
   if (typeof value === 'string') return Buffer.from(value)
+  // Not `instanceof`: that holds of what only looks so, and does not across realms.
+  if (isUint8Array(value)) {
+    // Of memory that other threads can write to, a copy is read.
+    const { buffer } = value
+    return !(buffer instanceof ArrayBuffer) && isSharedArrayBuffer(buffer) ? Buffer.from(value) : value
+  }
   throw wrong(name, 'a Uint8Array or a string', value)
 }
 
@@ -41,6 +49,24 @@ function object(value, name) {
   throw wrong(name, 'an object', value)
 }
 
+/** What may be left out. A Date is no options: it would be overlooked. */
+function options(value) {
+  if (value === undefined) return {}
+  if (isDate(value)) throw wrong('the options', 'an object', value)
+  return object(value, 'the options')
+}
+
+/** A signal, as an AbortController has it. */
+function signal(value) {
+  if (value === undefined || value === null) return undefined
+  if (typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function') {
+    // Any number may wait with one signal, without a warning.
+    if (value instanceof EventTarget) setMaxListeners(0, value)
+    return value
+  }
+  throw wrong('signal', 'an AbortSignal', value)
+}
+
 function textMap(value, name) {
   const entries = Object.entries(object(value ?? {}, name))
   return Object.fromEntries(entries.map(([key, each]) => [key, text(each, `${name}.${key}`)]))
@@ -49,7 +75,7 @@ function textMap(value, name) {
 /** A time in milliseconds: that of a Date, or else the host's clock. */
 function time(value) {
   if (value === undefined || value === null) return Date.now()
-  if (!(value instanceof Date)) throw wrong('the time', 'a Date', value)
+  if (!isDate(value)) throw wrong('the time', 'a Date', value)
   const milliseconds = value.getTime()
   if (Number.isNaN(milliseconds)) throw new RangeError('the time is an invalid Date')
   return milliseconds
@@ -69,4 +95,18 @@ function instance(value, type, name) {
   throw wrong(name, `a ${type.name}`, value)
 }
 
-module.exports = { bytes, duration, instance, list, object, optionalText, text, textMap, texts, time, wrong }
+module.exports = {
+  bytes,
+  duration,
+  instance,
+  list,
+  object,
+  optionalText,
+  options,
+  signal,
+  text,
+  textMap,
+  texts,
+  time,
+  wrong,
+}

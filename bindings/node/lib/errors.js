@@ -29,7 +29,8 @@ const families = { ConfigError, FactError, ParseError, QueryError, RevisionError
 
 /** The error that the native part means: it can throw texts only. */
 function lift(error) {
-  if (!(error instanceof Error) || !error.message.startsWith('{"family"')) return error
+  // By its text: where modules run in a realm of their own (Jest), it is no `Error` of theirs.
+  if (typeof error?.message !== 'string' || !error.message.startsWith('{"family"')) return error
   const { family, code, message, place } = JSON.parse(error.message)
   const lifted = new families[family](message, code, place)
   Error.captureStackTrace(lifted, lift)

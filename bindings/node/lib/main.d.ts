@@ -1,3 +1,5 @@
+/// <reference types="node" />
+
 /**
  * Is my commit live and healthy in that environment: yes, no, or not yet, and why?
  *
@@ -536,7 +538,10 @@ export class Brain {
 
   /** Takes in a fact, and returns what changed. Store the fact durably first. */
   apply(fact: Fact, now?: Date): Effects
-  /** What applying a fact would change at most. A heartbeat (`last_heard`) need not be stored. */
+  /**
+   * What applying a fact would change at most. Of heartbeats (`last_heard`) it is enough to store the newest
+   * of each reconciler, from time to time and with the next fact about it.
+   */
   preview(fact: Fact): Changed
   /**
    * Takes in stored facts (the lines of a journal in one text, or facts), without effects: to be called
@@ -559,7 +564,8 @@ export class Brain {
   setPolicy(policy: Policy, options?: Now): Effects
   /**
    * CI's word on a rollout, with what the policy in place declares for the environment. What is given here
-   * is added; of `require` the stricter holds. Make a fact of it: `new Fact(registration)`.
+   * is added; of `require` the stricter holds. Make a fact of it: `new Fact(registration)`. Throws
+   * {@link QueryError} if the environment is not declared though others are.
    */
   registration(
     environment: string,
@@ -572,8 +578,8 @@ export class Brain {
     },
   ): Registration
   /**
-   * Settlements that ought to have been recorded, and were not: the host stopped in between. To be asked
-   * once after {@link load}.
+   * Settlements that ought to have been recorded, and were not: the host stopped in between, or several
+   * transitions of one rollout came in one go. To be asked after {@link load} and {@link applyMany}.
    */
   unrecorded(): readonly Settlement[]
   /** The smallest list of facts that makes an equal brain: for snapshots and compaction. */
@@ -625,6 +631,19 @@ export class Brain {
    * effects that have transitions, to record their settlements and to notify. Returns what stops it.
    */
   expireAtDeadlines(onEffects: (effects: Effects) => void): () => void
+
+  /**
+   * The status at once if it is settled, or another one than that of the version `since`; else the number of
+   * a watch, which {@link Effects.woken} will name when the status changes. Then it is spent. For hosts with
+   * a way of waiting of their own; {@link wait} is made of it.
+   */
+  watch(
+    environment: string,
+    commit: string,
+    options?: Asked & Now & { readonly since?: string | undefined },
+  ): Status | number
+  /** Gives up a watch. */
+  unwatch(watch: number): void
 
   /**
    * Waits until a rollout is settled, and resolves to its status, settled or not: never an error for a

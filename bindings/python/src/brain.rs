@@ -36,6 +36,11 @@ impl Brain {
         self.brain.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What it knows now. Two that look at each other would wait for each other without a copy.
+    fn copy(&self, py: Python<'_>) -> core::Brain {
+        py.detach(|| shared::lock(&self.brain).clone())
+    }
+
     fn ask<T>(
         &self,
         py: Python<'_>,
@@ -146,8 +151,7 @@ impl Brain {
         now: Option<Any<'_, 'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, now) = (other.py(), time(now)?);
-        // A copy, so that two that merge each other do not wait for each other.
-        let other = other.get().lock(py).clone();
+        let other = other.get().copy(py);
         let effects = py.detach(|| shared::lock(&self.brain).merge(&other, now));
         self.effects(py, &effects)
     }
@@ -193,15 +197,15 @@ impl Brain {
 
     /// The smallest list of facts that makes an equal brain: for snapshots and compaction.
     fn facts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let brain = self.lock(py).clone();
+        let brain = self.copy(py);
         let facts: Vec<_> = py.detach(|| brain.facts().map(|fact| Fact(Box::new(fact))).collect());
         PyList::new(py, facts)
     }
 
     fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
         let py = other.py();
-        let other = other.get().lock(py).clone();
-        *self.lock(py) == other
+        let other = other.get().copy(py);
+        py.detach(|| *shared::lock(&self.brain) == other)
     }
 }
 
@@ -213,17 +217,12 @@ impl Brain {
             let lines = bytes(facts, "facts")?;
             return py.detach(|| shared::facts_of_lines(lines)).map_err(|error| raise(py, error));
         }
-        let mut read = Vec::new();
-        for fact in facts.try_iter()? {
+        let wrong = |what: Any<'_, '_>| wrong_type(what, "facts", "lines, or an iterable of Fact");
+        let one = |fact: PyResult<Bound<'_, PyAny>>| {
             let fact = fact?;
-            match fact.cast::<Fact>() {
-                Ok(fact) => read.push((*fact.get().0).clone()),
-                Err(_) => {
-                    let wanted = "lines, or an iterable of Fact";
-                    return Err(wrong_type(&fact, "facts", wanted));
-                }
-            }
-        }
-        Ok(read)
+            let fact = fact.cast::<Fact>().map_err(|_| wrong(&fact))?;
+            Ok((*fact.get().0).clone())
+        };
+        facts.try_iter().map_err(|_| wrong(facts))?.map(one).collect()
     }
 }

@@ -57,10 +57,11 @@ pub(crate) fn bytes_list<'py>(
     value: &Bound<'py, PyAny>,
     name: &str,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let wrong = || wrong_type(value, name, "an iterable of bytes or str");
     if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyString>() {
-        return Err(wrong_type(value, name, "an iterable of bytes or str"));
+        return Err(wrong());
     }
-    value.try_iter()?.collect()
+    value.try_iter().map_err(|_| wrong())?.collect()
 }
 
 pub(crate) fn wrong_type(value: &Bound<'_, PyAny>, name: &str, wanted: &str) -> PyErr {

@@ -68,7 +68,16 @@ pub struct Place {
 
 impl Error {
     pub(crate) fn new(family: Family, code: &'static str, message: impl ToString) -> Self {
-        Self { family, code, message: message.to_string(), place: None }
+        // What a caller gave may stand in it, and it may go to a log: one line it stays.
+        let plain = |character: char| -> String {
+            if character.is_control() {
+                character.escape_debug().collect()
+            } else {
+                character.into()
+            }
+        };
+        let message = message.to_string().chars().map(plain).collect();
+        Self { family, code, message, place: None }
     }
 
     pub(crate) fn config(code: &'static str, message: impl ToString) -> Self {

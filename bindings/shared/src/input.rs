@@ -78,8 +78,15 @@ pub(crate) fn read<T: DeserializeOwned>(
 ///
 /// `fact.malformed`.
 pub fn body(json: &str) -> Result<FactBody, Error> {
-    read("fact.malformed", "fact", json)
-        .map_err(|error| Error { family: Family::FactError, ..error })
+    let malformed = |error| Error { family: Family::FactError, ..error };
+    let body = read("fact.malformed", "fact", json).map_err(malformed)?;
+    match &body {
+        FactBody::Settled(settlement) if !settlement.outcome.is_settled() => {
+            let message = "the fact is not valid: what is in progress has not settled";
+            Err(Error::new(Family::FactError, "fact.malformed", message))
+        }
+        _ => Ok(body),
+    }
 }
 
 /// What raw commit objects prove, as the journal has it.

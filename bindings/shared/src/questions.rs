@@ -107,7 +107,11 @@ pub fn ask(brain: &Brain, question: &str, now: DateTime<Utc>) -> Result<String, 
         Question::Policy => to_json(brain.policy()),
         Question::Resolve { commit } => to_json(&brain.resolve(&commit)?),
         Question::NextDeadline => to_json(&brain.next_deadline()),
-        Question::Registration(registering) => to_json(&registering.registration(brain.policy())?),
+        Question::Registration(registering) => {
+            // A typing mistake must not wait for ever.
+            brain.next_change(&registering.query()?, now)?;
+            to_json(&registering.registration(brain.policy())?)
+        }
     })
 }
 
@@ -152,6 +156,10 @@ impl Rollout {
 }
 
 impl Registering {
+    fn query(&self) -> Result<Query, Error> {
+        Ok(Query::new(self.environment.parse()?, self.commit.parse()?))
+    }
+
     fn registration(self, policy: &Policy) -> Result<Registration, Error> {
         let environment = self.environment.parse()?;
         let declared = policy.of(&environment);

@@ -54,8 +54,8 @@ class Brain(_core.Brain):
     # Taking in
 
     def preview(self, fact: _core.Fact) -> Changed:
-        """What applying a fact would change at most. A heartbeat (`LAST_HEARD`) need not be stored
-        one by one."""
+        """What applying a fact would change at most. Of heartbeats (`LAST_HEARD`) it is enough to store
+        the newest of each reconciler, from time to time and with the next fact about it."""
         return Changed(self._preview(fact))
 
     def load(self, facts: str | bytes | Iterable[_core.Fact]) -> None:
@@ -104,7 +104,8 @@ class Brain(_core.Brain):
         """CI's word on a rollout, with what the policy in place declares for the environment. What is
         given here is added; of `require` the stricter holds. Make a fact of it: `Fact(registration)`.
 
-        Raises ConfigError if a name is malformed, QueryError if the commit is.
+        Raises ConfigError if a name is malformed, QueryError if the commit is, or the environment is not
+        declared though others are.
         """
         told = self._question(
             "registration",
@@ -120,8 +121,8 @@ class Brain(_core.Brain):
         return made
 
     def unrecorded(self) -> tuple[Settlement, ...]:
-        """Settlements that ought to have been recorded, and were not: the host stopped in between. To
-        be asked once after `load`."""
+        """Settlements that ought to have been recorded, and were not: the host stopped in between, or
+        several transitions of one rollout came in one go. To be asked after `load` and `apply_many`."""
         return tuple(body_of_plain(each) for each in read(list[Any], self._question("unrecorded")))
 
     # Asking
@@ -243,6 +244,30 @@ class Brain(_core.Brain):
 
     # Waiting
 
+    def watch(
+        self,
+        environment: str,
+        commit: str,
+        *,
+        since: str | None = None,
+        require: Require | str | None = None,
+        reconcilers: Iterable[str] = (),
+        failure_grace: Duration | None = None,
+        now: datetime | None = None,
+    ) -> Status | int:
+        """The status at once if it is settled, or another one than that of the version `since`; else the
+        number of a watch, which `Effects.woken` will name when the status changes. Then it is spent.
+
+        For hosts with a way of waiting of their own; `wait` is made of it.
+        """
+        rollout = _rollout(environment, commit, require, reconcilers, failure_grace)
+        answer = self._watch(to_text(rollout), optional_text(since, "since"), now)
+        return answer if isinstance(answer, int) else read(Status, answer)
+
+    def unwatch(self, watch: int) -> None:
+        """Gives up a watch."""
+        self._unwatch(watch)
+
     async def wait(
         self,
         environment: str,
@@ -275,12 +300,14 @@ class Brain(_core.Brain):
             left = None if end is None else end - loop.time()
             if left is not None and left <= 0:
                 return read(Status, self._question("status", **rollout))
-            with self._listeners.watch(lambda: self._watch(question, since, None)) as watched:
+            now = datetime.now(timezone.utc)
+            with self._listeners.watch(lambda: self._watch(question, since, now)) as watched:
                 if isinstance(watched, str):
                     return read(Status, watched)
                 number, woken = watched
                 try:
-                    told = self._question("next_change", **rollout)
+                    # At the same instant: a deadline between two would be missed by both.
+                    told = self._question("next_change", now, **rollout)
                     change = read(datetime | None, told)  # type: ignore[arg-type]
                     if change is not None:
                         until = max(_seconds_until(change), 0.001)

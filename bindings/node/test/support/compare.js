@@ -4,7 +4,7 @@
 
 const { isDeepStrictEqual } = require('node:util')
 
-const { isObject } = require('./read.jslib')
+const { isObject } = require('./read.js')
 
 /** RFC 3339, with milliseconds only if there are any. */
 const text = (date) => date.toISOString().replace('.000Z', 'Z')
@@ -20,7 +20,9 @@ function asVector(value) {
   if (Array.isArray(value)) return value.map(asVector)
   if (!isObject(value)) return value
   const entries = Object.entries(value)
-  return Object.fromEntries(entries.map(([key, each]) => [snakeCase(key), maps.has(key) ? { ...each } : asVector(each)]))
+  return Object.fromEntries(
+    entries.map(([key, each]) => [snakeCase(key), maps.has(key) ? { ...each } : asVector(each)]),
+  )
 }
 
 const show = (value) => JSON.stringify(value)
@@ -40,11 +42,17 @@ function compare(where, expected, actual) {
   return isDeepStrictEqual(expected, actual) ? [] : [`${where} is ${show(actual)}, expected ${show(expected)}`]
 }
 
-/** The same, and there must be no more fields. */
+/** The same, and there must be no more fields, on any level. */
 function exact(where, expected, actual) {
-  const more = isObject(expected) && isObject(actual) ? Object.keys(actual) : []
-  const unexpected = more.filter((name) => !Object.hasOwn(expected, name))
-  return [...compare(where, expected, actual), ...unexpected.map((name) => `${where}.${name} is not expected`)]
+  if (isObject(expected) && isObject(actual)) {
+    const names = [...new Set([...Object.keys(expected), ...Object.keys(actual)])]
+    return names.flatMap((name) =>
+      Object.hasOwn(expected, name) && Object.hasOwn(actual, name)
+        ? exact(`${where}.${name}`, expected[name], actual[name])
+        : [`${where}.${name} is ${Object.hasOwn(expected, name) ? 'expected, and there is none' : 'not expected'}`],
+    )
+  }
+  return compare(where, expected, actual)
 }
 
 /** What a call returns, or the fields of the error that it throws; an error of another class is thrown on. */

@@ -22,8 +22,10 @@ const nonEmpty = (value, where) => string(value, where) || refuse(where, 'must n
 
 const matching = (pattern, what) => (value, where) =>
   pattern.test(string(value, where)) ? value : refuse(where, `is not ${what}: ${value}`)
-const oneOf = (...allowed) => (value, where) =>
-  allowed.includes(value) ? value : refuse(where, `must be one of ${allowed.join(', ')}, not ${value}`)
+const oneOf =
+  (...allowed) =>
+  (value, where) =>
+    allowed.includes(value) ? value : refuse(where, `must be one of ${allowed.join(', ')}, not ${value}`)
 
 const NAME = '[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?'
 const commit = matching(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'a commit')
@@ -68,9 +70,7 @@ const tagged = (shapes) => (value, where) => {
 }
 
 const list = (read) => (value, where) =>
-  Array.isArray(value)
-    ? value.map((each, place) => read(each, `${where}[${place}]`))
-    : refuse(where, 'must be a list')
+  Array.isArray(value) ? value.map((each, place) => read(each, `${where}[${place}]`)) : refuse(where, 'must be a list')
 
 const map = (key, read) => (value, where) =>
   isObject(value)

@@ -6,7 +6,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const { any, json, list, nonEmpty, oneOf, record, refuse } = require('./read.jslib')
+const { any, json, list, nonEmpty, oneOf, record, refuse } = require('./read.js')
 
 const root = path.resolve(
   process.env.GITOPS_BRAIN_VECTORS ?? path.join(__dirname, '..', '..', '..', '..', 'tests', 'vectors'),

@@ -14,9 +14,9 @@ const {
   Verifier,
   observe,
   sign,
-} = require('./package.jslib')
-const { compare, exact, outcome, text } = require('./compare.jslib')
-const { any, bytes, isObject, list, name, nullable, optional, oneOf, record, string, time } = require('./read.jslib')
+} = require('./package.js')
+const { compare, exact, outcome, text } = require('./compare.js')
+const { any, bytes, isObject, list, name, nullable, optional, oneOf, record, string, time } = require('./read.js')
 
 const read = (input) => (value) => record({ id: string, why: string, input, expect: any })(value, 'the case')
 
@@ -123,18 +123,19 @@ function inAnyForm(given, check) {
 }
 
 /**
- * What is expected must say whether the call succeeds, and be complete on the level below: a field that
- * it leaves out would be checked by nobody.
+ * What is expected must be complete: a field that it leaves out would be checked by nobody. Only of an
+ * event does a vector tell the fields that matter.
  */
 function exactly(expected, actual) {
-  const only = isObject(expected) && Object.keys(expected).length === 1
-  const problems =
-    only && 'ok' in expected && 'ok' in actual
-      ? exact('expect.ok', expected.ok, actual.ok)
-      : exact('expect', expected, actual)
-  const event = expected?.ok?.event
-  const empty = isObject(event) && Object.keys(event).length === 0
-  return empty ? [...problems, 'expect.ok.event is empty: nothing is checked'] : problems
+  if (!isObject(expected?.ok?.event) || !isObject(actual.ok?.event)) return exact('expect', expected, actual)
+  const { event, ...rest } = expected.ok
+  const { event: parsed, ...found } = actual.ok
+  const empty = Object.keys(event).length === 0 ? ['expect.ok.event is empty: nothing is checked'] : []
+  return [
+    ...empty,
+    ...compare('expect.ok.event', event, parsed),
+    ...exact('expect', { ...expected, ok: rest }, { ...actual, ok: found }),
+  ]
 }
 
 module.exports = { events, observations, revisions, signatures }

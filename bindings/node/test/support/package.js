@@ -1,0 +1,5 @@
+'use strict'
+
+// The package under test.
+
+module.exports = require(require('./place.js'))

@@ -1,5 +1,0 @@
-'use strict'
-
-// The package under test.
-
-module.exports = require(require('./place.jslib'))

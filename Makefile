@@ -18,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit python node docs wasm deny ## Run every check that CI runs.
+test: format lint unit python node dashboard docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -30,9 +30,18 @@ lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: unit
-unit:
+unit: postgres
 	$(CARGO) build --locked -p gitops-brain-cli
 	$(CARGO) test --locked --workspace
+
+# The tests start servers of their own: what the package would start by itself is not wanted.
+.PHONY: postgres
+postgres: ## Install PostgreSQL if it is not there (Debian, as root).
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+		mkdir -p /etc/postgresql-common && \
+		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null || { \
+			echo "PostgreSQL is needed: install it (initdb on the PATH, or GITOPS_BRAIN_POSTGRES=folder)"; exit 1; }; }
 
 # Each package is built, installed where nothing else is, and tested as its users have it.
 
@@ -73,6 +82,22 @@ node: npm-package ## Build the Node package, install it in an empty folder, and 
 	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
 	cd $(NODE_HOME)/example && $(NODE) --test
 
+# The pages, in the browser of the system.
+.PHONY: dashboard
+dashboard: chromium wheels
+	$(CARGO) build --locked -p gitops-brain-cli
+	rm -rf $(VENV)-dashboard
+	$(PYTHON) -m venv $(VENV)-dashboard
+	$(VENV)-dashboard/bin/pip install --quiet --requirement tests/dashboard/requirements.txt $(WHEELS)/*.whl
+	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-dashboard/bin/python -m pytest -q -p no:cacheprovider
+
+.PHONY: chromium
+chromium: ## Install Chromium if it is not there (Debian, as root).
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$CHROMIUM" || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null || { \
+			echo "Chromium is needed: install it, or set CHROMIUM to its path"; exit 1; }; }
+
 .PHONY: npm-package
 npm-package: ## Build the Node package: a tarball for this platform.
 	rm -rf $(NODE_HOME) && mkdir -p $(NODE_HOME)
@@ -105,10 +130,12 @@ $(DENY):
 	$(CARGO) install --locked --debug --root $(TOOLS) --version $(DENY_VERSION) cargo-deny
 
 .PHONY: test-long
-test-long: ## The slow checks: 2,000 cases of each property, 200 crashes of the server.
+test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashes, 2 replicas killed 50 times each.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	PROPTEST_CASES=2000 $(CARGO) test --locked --release -p gitops-brain --test properties
 	GITOPS_BRAIN_TEST_CRASHES=200 $(CARGO) test --locked --release -p gitops-brain-tests --test crashes -- --nocapture
+	GITOPS_BRAIN_TEST_KILLS=50 GITOPS_BRAIN_TEST_CUTS=20 \
+		$(CARGO) test --locked --release -p gitops-brain-tests --test replicas -- --nocapture
 
 .PHONY: bench
 bench: ## Print the benchmarks.

@@ -53,7 +53,9 @@ fn two_servers_lose_nothing_and_agree() {
     });
     let stream = Stream {
         clients: servers.each_ref().map(|server| RwLock::new(server.client().unwrap())),
-        commits: (1..=COMMITS_PER_KILL * (kills + 1)).map(|n| format!("{n:040x}").parse().unwrap()).collect(),
+        commits: (1..=COMMITS_PER_KILL * (kills + 1))
+            .map(|n| format!("{n:040x}").parse().unwrap())
+            .collect(),
         accepted: Mutex::default(),
         green: Mutex::default(),
         told: AtomicUsize::new(0),
@@ -86,7 +88,7 @@ fn two_servers_lose_nothing_and_agree() {
     let accepted = stream.accepted.into_inner().unwrap();
     let told = stream.told.into_inner();
     println!("{} events accepted, {told} times told who waited", accepted.len());
-    assert!(accepted.len() > 10 * kills && told > kills, "hardly a stream");
+    assert!(accepted.len() > 3 * kills && told > 3 * kills, "hardly a stream");
 
     let clients = servers.each_ref().map(|server| server.client().unwrap());
     agree(&clients);

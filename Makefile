@@ -138,7 +138,7 @@ test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashe
 		$(CARGO) test --locked --release -p gitops-brain-tests --test replicas -- --nocapture
 
 .PHONY: bench
-bench: ## Print the benchmarks.
+bench: postgres ## Print the benchmarks.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	$(CARGO) bench --locked -p gitops-brain-benches
 

@@ -85,7 +85,7 @@ pub(crate) async fn write(inner: Arc<Inner>, mut submissions: mpsc::Receiver<Sub
 
 /// Stores a batch with what is owed, applies it, and tells everybody.
 async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure> {
-    let owed = std::mem::take(&mut inner.live().owed);
+    let owed = inner.live().take_owed();
     let facts: Vec<Fact> =
         owed.iter().chain(batch.iter().flat_map(|submission| &submission.facts)).cloned().collect();
     if facts.is_empty() {
@@ -95,7 +95,11 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
         Ok(appended) => {
             inner.store_works(true);
             if inner.shared {
-                follow_up(inner).await;
+                let read = catch_up(inner).await;
+                inner.live().recorded(&owed);
+                if read.is_ok() {
+                    follow_up(inner).await;
+                }
                 let mut appended = appended.into_iter().skip(owed.len());
                 for Submission { facts, reply } in batch {
                     inner.live().arrive(&facts);
@@ -103,6 +107,7 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
                     let _ = reply.send(Ok(appended.by_ref().take(facts.len()).collect()));
                 }
             } else {
+                inner.live().recorded(&owed);
                 apply(inner, batch, &appended, owed.len());
             }
             Ok(())
@@ -111,6 +116,7 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
             inner.store_works(false);
             tracing::error!(code = error.code(), %error, facts = facts.len(), "not stored");
             let mut live = inner.live();
+            live.recorded(&owed);
             live.owed.extend(owed);
             batch.iter().for_each(|submission| live.arrive(&submission.facts));
             // Those who wait need not wait for the store as well.
@@ -144,13 +150,19 @@ async fn append(inner: &Inner, facts: &[Fact]) -> Result<Vec<Appended>, JournalE
 /// from both. Stored is what was submitted in any case; what does not work now is done later.
 pub(crate) async fn follow_up(inner: &Inner) {
     while catch_up(inner).await.is_ok() {
-        let owed = std::mem::take(&mut inner.live().owed);
+        let owed = inner.live().take_owed();
         if owed.is_empty() {
             return;
         }
-        if append(inner, &owed).await.is_err() {
-            inner.live().owed.extend(owed);
+        let stored = append(inner, &owed).await;
+        let read = catch_up(inner).await;
+        let mut live = inner.live();
+        live.recorded(&owed);
+        if stored.is_err() {
+            live.owed.extend(owed);
             inner.owes.notify_one();
+        }
+        if stored.is_err() || read.is_err() {
             return;
         }
     }
@@ -222,11 +234,7 @@ pub(crate) async fn catch_up(inner: &Inner) -> Result<(), JournalError> {
         let owes = {
             let mut live = inner.live();
             live.read(&entries, now);
-            let owes = !live.owed.is_empty();
-            if !owes {
-                live.wake(now);
-            }
-            owes
+            !live.owed.is_empty()
         };
         inner.caught_up.send_replace(last.position);
         inner.clock.notify_one();
@@ -238,6 +246,9 @@ pub(crate) async fn catch_up(inner: &Inner) -> Result<(), JournalError> {
         }
     }
     inner.read_to_end();
+    // Another server may have been the first to record what somebody waits for: so each time, whether
+    // anything was read or not.
+    inner.live().wake_when_recorded(now());
     Ok(())
 }
 
@@ -260,7 +271,9 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
             let mut live = inner.live();
             live.expire(now);
             live.record(now);
-            if !inner.shared || live.owed.is_empty() {
+            if inner.shared {
+                live.wake_when_recorded(now);
+            } else {
                 live.wake(now);
             }
             if !live.owed.is_empty() {

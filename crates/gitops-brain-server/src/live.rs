@@ -41,6 +41,8 @@ pub(crate) struct Live {
     metrics: Arc<Metrics>,
     /// Whether other servers write to the journal too.
     shared: bool,
+    /// How many batches of settlements are on their way into a shared journal, or stand there unread.
+    recording: usize,
     /// Whether something has settled since it was looked what is to be recorded.
     settled: bool,
     /// Tells of each rollout that was registered, or whose state or outcome changed. None when the
@@ -86,6 +88,7 @@ impl Live {
             owed: Vec::new(),
             metrics,
             shared,
+            recording: 0,
             settled: false,
             changes: Some(broadcast::channel(CHANGES).0),
             stopping: false,
@@ -181,6 +184,26 @@ impl Live {
         if std::mem::take(&mut self.settled) {
             let settlements = self.brain.unrecorded();
             self.owe(settlements, now);
+        }
+    }
+
+    /// Takes what is owed, to be stored; [`Live::recorded`] must follow.
+    pub(crate) fn take_owed(&mut self) -> Vec<Fact> {
+        let owed = std::mem::take(&mut self.owed);
+        self.recording += usize::from(!owed.is_empty());
+        owed
+    }
+
+    /// Notes that what was taken has been stored and read, or could not be stored and is owed again.
+    pub(crate) fn recorded(&mut self, owed: &[Fact]) {
+        self.recording -= usize::from(!owed.is_empty());
+    }
+
+    /// Answers those whose status changed, unless what follows from the change is still to be recorded:
+    /// whoever waits for an outcome is told both at once.
+    pub(crate) fn wake_when_recorded(&mut self, now: DateTime<Utc>) {
+        if self.owed.is_empty() && self.recording == 0 {
+            self.wake(now);
         }
     }
 

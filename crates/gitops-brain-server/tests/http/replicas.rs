@@ -64,6 +64,38 @@ async fn who_waits_at_one_hears_of_an_event_at_the_other() {
     assert!(woken - begun < Duration::from_millis(900), "not only by the look of each second");
 }
 
+/// Asks again at each change, as CI does.
+async fn until_settled(server: &Running, path: &str) -> Value {
+    let mut since = String::new();
+    loop {
+        let (_, status) = server.get(&format!("{path}{since}")).await;
+        if status["settled"] == true {
+            return status;
+        }
+        since = format!("&since={}", status["version"].as_str().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_in_vain_whichever_server_records_the_outcome() {
+    let (one, other) = two().await;
+    for n in 0_i64..60 {
+        let commit = format!("{:040x}", n + 1);
+        one.put(&format!("/v1/rollouts/staging/{commit}"), &json!({})).await;
+        let path = format!("/v1/rollouts/staging/{commit}?wait=20s");
+        let post = async {
+            time::sleep(Duration::from_millis(20)).await;
+            one.event(&healthy(200 - n, &commit)).await;
+        };
+        let all =
+            async { tokio::join!(until_settled(&one, &path), until_settled(&other, &path), post) };
+        let (at_one, at_other, ()) = time::timeout(Duration::from_secs(5), all).await.unwrap();
+        for status in [at_one, at_other] {
+            assert_eq!(status["first_settled"]["outcome"], "succeeded", "{status}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_end_with_equal_statuses_and_one_settlement_each() {
     let (one, other) = two().await;

@@ -1,6 +1,11 @@
 //! Two servers on one PostgreSQL database: how long after an event came to the one, who waits at the other
 //! is told; beside one who waits at the same server.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that prints its report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark that prints its report"
+)]
 
 use std::{
     collections::BTreeMap,

@@ -5,7 +5,6 @@
 //! `GITOPS_BRAIN_TEST_KILLS` says how often each is killed (3), `GITOPS_BRAIN_TEST_CUTS` how often one is cut
 //! off (3).
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-#![expect(clippy::print_stdout, reason = "tests say what they did")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -122,7 +121,6 @@ fn policy() -> Policy {
 }
 
 fn now() -> DateTime<Utc> {
-    #[expect(clippy::disallowed_methods, reason = "a test is a world of its own")]
     SystemTime::now().into()
 }
 

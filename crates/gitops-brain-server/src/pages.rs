@@ -56,9 +56,7 @@ struct Time {
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
-    stream: String,
-    stale: Option<u64>,
-    session: bool,
+    frame: Frame,
     environments: Vec<Column>,
 }
 
@@ -94,9 +92,7 @@ struct Live {
 #[derive(Template)]
 #[template(path = "rollout.html")]
 struct RolloutPage {
-    stream: String,
-    stale: Option<u64>,
-    session: bool,
+    frame: Frame,
     rollout: Rollout,
     message: String,
     remedy: Option<String>,
@@ -139,9 +135,7 @@ struct Words {
 #[derive(Template)]
 #[template(path = "reconciler.html")]
 struct ReconcilerPage {
-    stream: String,
-    stale: Option<u64>,
-    session: bool,
+    frame: Frame,
     name: String,
     cluster: String,
     state: &'static str,
@@ -158,18 +152,14 @@ struct ReconcilerPage {
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
-    stream: String,
-    stale: Option<u64>,
-    session: bool,
+    frame: Frame,
     wrong: bool,
 }
 
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
-    stream: String,
-    stale: Option<u64>,
-    session: bool,
+    frame: Frame,
     title: String,
     detail: String,
 }
@@ -183,7 +173,7 @@ pub(crate) async fn overview(
         Ok(caller) => caller,
         Err(response) => return response,
     };
-    let Frame { stream, stale, session } = frame(&inner, &headers, "/v1/stream");
+    let frame = frame(&inner, &headers, "/v1/stream");
     let now = driver::now();
     let environments = {
         let live = inner.live();
@@ -194,7 +184,7 @@ pub(crate) async fn overview(
             .map(|environment| column(brain, environment, now))
             .collect()
     };
-    page(StatusCode::OK, &Overview { stream, stale, session, environments })
+    page(StatusCode::OK, &Overview { frame, environments })
 }
 
 /// `GET /rollouts/{environment}/{commit}`
@@ -219,7 +209,7 @@ pub(crate) async fn rollout(
         Err(problem) => return problem_page(&inner, &headers, &problem),
     };
     let stream = format!("/v1/stream?environment={}&commit={}", status.environment, status.commit);
-    let Frame { stream, stale, session } = frame(&inner, &headers, &stream);
+    let frame = frame(&inner, &headers, &stream);
     let now = driver::now();
     let first_settled = status
         .first_settled
@@ -227,9 +217,7 @@ pub(crate) async fn rollout(
     page(
         StatusCode::OK,
         &RolloutPage {
-            stream,
-            stale,
-            session,
+            frame,
             message: status.message.clone(),
             remedy: status.remedy.clone(),
             state: status.state.as_str(),
@@ -277,15 +265,13 @@ pub(crate) async fn reconciler(
         Ok(report) => report,
         Err(problem) => return problem_page(&inner, &headers, &problem),
     };
-    let Frame { stream, stale, session } = frame(&inner, &headers, "/v1/stream");
+    let frame = frame(&inner, &headers, "/v1/stream");
     let now = driver::now();
     let (state, mood) = standing(report.state, report.head.is_some());
     page(
         StatusCode::OK,
         &ReconcilerPage {
-            stream,
-            stale,
-            session,
+            frame,
             name: report.reconciler.to_string(),
             cluster: report.reconciler.cluster().to_owned(),
             state,
@@ -384,15 +370,16 @@ fn frame(inner: &Inner, headers: &HeaderMap, stream: &str) -> Frame {
 }
 
 fn login_page(inner: &Inner, headers: &HeaderMap, status: StatusCode, wrong: bool) -> Response {
-    let Frame { stream, stale, .. } = frame(inner, headers, "");
-    page(status, &LoginPage { stream, stale, session: false, wrong })
+    // Whoever has to log in is not logged in, whatever their cookie says.
+    let frame = Frame { session: false, ..frame(inner, headers, "") };
+    page(status, &LoginPage { frame, wrong })
 }
 
 fn problem_page(inner: &Inner, headers: &HeaderMap, problem: &Problem) -> Response {
-    let Frame { stream, stale, session } = frame(inner, headers, "");
+    let frame = frame(inner, headers, "");
     let title = problem.status().canonical_reason().unwrap_or_default().to_owned();
     let detail = problem.detail().to_owned();
-    page(problem.status(), &ProblemPage { stream, stale, session, title, detail })
+    page(problem.status(), &ProblemPage { frame, title, detail })
 }
 
 fn page(status: StatusCode, template: &impl Template) -> Response {

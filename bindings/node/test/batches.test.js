@@ -38,18 +38,18 @@ for (const call of ['load', 'applyMany']) {
     const begun = performance.now()
     const { rounds, beats } = await roundsDuring(brain[call](journal))
     t.diagnostic(`${COUNT} facts in ${Math.round(performance.now() - begun)} ms, ${rounds} rounds, ${beats} beats`)
-    // If it were blocked, there would be one round or two.
-    assert.ok(rounds > 20 && beats > 3, `${rounds} rounds, ${beats} beats`)
+    // If it were blocked, there would be one round or two. How many more there are is the machine's affair.
+    assert.ok(rounds > 3 && beats > 1, `${rounds} rounds, ${beats} beats`)
     assert.equal(brain.reconcilers().length, 200)
   })
 }
 
 test('the event loop goes on while bodies are read', async () => {
-  const bodies = numbers.slice(0, 20_000).map((number) => event(whatOf(number), fields(number)))
+  const bodies = numbers.map((number) => event(whatOf(number), fields(number)))
   const brain = new Brain(policy)
   const batch = brain.applyMany(bodies.join('\n'), { cluster: 'staging', now: time(COUNT) })
   const { rounds, beats } = await roundsDuring(batch)
-  assert.ok(rounds > 20 && beats > 3, `${rounds} rounds, ${beats} beats`)
+  assert.ok(rounds > 3 && beats > 1, `${rounds} rounds, ${beats} beats`)
   assert.equal(brain.reconcilers().length, 200)
 })
 

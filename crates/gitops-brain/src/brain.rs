@@ -696,10 +696,10 @@ impl Brain {
             let asked = asked.filter(|asked| !asked.is_empty());
             match (asked, self.registered(key)) {
                 (Some(asked), _) => asked.iter().any(matches),
-                (None, Some(registered)) if registered.expect.is_empty() => {
-                    environment.as_str() == cluster
+                (None, Some(registered)) => {
+                    registered.whole_cluster && environment.as_str() == cluster
+                        || registered.expect.iter().any(matches)
                 }
-                (None, Some(registered)) => registered.expect.iter().any(matches),
                 (None, None) => match self.policy.environments.get(environment) {
                     Some(declared) if !declared.reconcilers.is_empty() => {
                         declared.reconcilers.iter().any(matches)

@@ -79,6 +79,10 @@ pub struct Registration {
     /// The reconcilers that it is expected to reach. None: all of the cluster of that name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub expect: BTreeSet<Selector>,
+    /// Whether all of the cluster that is called like the environment is expected besides: true where
+    /// the environment declares no reconcilers, so that naming one takes none of the others away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole_cluster: bool,
     /// What success means.
     #[serde(default)]
     pub require: Require,
@@ -117,6 +121,7 @@ impl Registration {
             environment,
             commit,
             expect: declared.reconcilers.iter().cloned().collect(),
+            whole_cluster: declared.reconcilers.is_empty(),
             require: declared.require,
             terms: Terms {
                 timeout: declared.timeout,
@@ -128,11 +133,16 @@ impl Registration {
         }
     }
 
-    /// Expects more reconcilers.
+    /// Expects more reconcilers, besides those that the environment declares; where it declares none,
+    /// besides all of its cluster.
     #[must_use]
     pub fn expect(mut self, selectors: impl IntoIterator<Item = Selector>) -> Self {
         self.expect.extend(selectors);
         self
+    }
+
+    pub(crate) fn is_whole_cluster(&self) -> bool {
+        self.whole_cluster || self.expect.is_empty()
     }
 
     /// Requires at least this: a registration can make a requirement stricter, and never weaker.

@@ -80,6 +80,13 @@ impl Query {
     }
 }
 
+/// What says which reconcilers a rollout is to reach.
+struct Wanted<'a> {
+    selectors: &'a BTreeSet<Selector>,
+    /// Whether all of the cluster that is called like the environment is wanted too.
+    whole_cluster: bool,
+}
+
 /// The reconcilers that a rollout is to reach.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expected {
@@ -89,7 +96,8 @@ pub(crate) struct Expected {
     complete_at: Option<DateTime<Utc>>,
     /// The cluster that was to be learned from, if it was never heard.
     unheard: bool,
-    /// Whether one of the patterns is for clusters of which none was ever heard.
+    /// Whether one of the patterns is for clusters of which none was ever heard, or nothing is known
+    /// of the cluster that is to be learned from.
     silent: bool,
 }
 
@@ -118,11 +126,14 @@ impl<'a> View<'a> {
         let registered = world.rollouts.get(&key).and_then(|rollout| rollout.registered.as_ref());
         let declared;
         let defaults;
-        let (selectors, require, failure_grace, transient_grace, learning) = match registered {
+        let (wanted, require, failure_grace, transient_grace, learning) = match registered {
             Some(registered) => {
                 let terms = &registered.terms;
                 (
-                    &registered.expect,
+                    Wanted {
+                        selectors: &registered.expect,
+                        whole_cluster: registered.whole_cluster,
+                    },
                     registered.require,
                     terms.failure_grace,
                     terms.transient_grace,
@@ -134,7 +145,7 @@ impl<'a> View<'a> {
                 declared = environment.reconcilers.iter().cloned().collect::<BTreeSet<_>>();
                 defaults = environment;
                 (
-                    &declared,
+                    Wanted { selectors: &declared, whole_cluster: declared.is_empty() },
                     defaults.require,
                     defaults.failure_grace,
                     defaults.transient_grace,
@@ -142,9 +153,13 @@ impl<'a> View<'a> {
                 )
             }
         };
-        let selectors = if query.reconcilers.is_empty() { selectors } else { &query.reconcilers };
+        let wanted = if query.reconcilers.is_empty() {
+            wanted
+        } else {
+            Wanted { selectors: &query.reconcilers, whole_cluster: false }
+        };
         let commit = world.graph.find(&query.commit);
-        let expected = expected(world, &query.environment, selectors, commit, learning);
+        let expected = expected(world, &query.environment, wanted, commit, learning);
         let members: BTreeSet<ReconcilerIndex> =
             expected.members.values().flatten().copied().collect();
         let expects = |index: ReconcilerIndex| members.contains(&index);
@@ -418,12 +433,12 @@ fn plus(time: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// What a rollout is to reach: the names, whatever matches the patterns, or all of the cluster that
-/// is called like the environment.
+/// What a rollout is to reach: the names, whatever matches the patterns, and all of the cluster that
+/// is called like the environment if that is wanted.
 fn expected(
     world: &World,
     environment: &EnvironmentName,
-    selectors: &BTreeSet<Selector>,
+    wanted: Wanted<'_>,
     commit: Option<CommitIndex>,
     learning: Duration,
 ) -> Expected {
@@ -441,7 +456,7 @@ fn expected(
             }
         }
     };
-    for selector in selectors {
+    for selector in wanted.selectors {
         if let Some(name) = selector.as_name() {
             let index = world.find(&name);
             let removed =
@@ -461,14 +476,16 @@ fn expected(
             learn(&mut expected, cluster, &|name| selector.matches(name));
         }
     }
-    if selectors.is_empty() {
-        match world.cluster(environment.as_str()) {
-            Some(cluster) => {
-                let related = |name: &ObjectName| !is_unrelated(world, name, commit);
-                learn(&mut expected, cluster, &related);
-            }
-            None => expected.unheard = true,
+    if wanted.whole_cluster {
+        let cluster = world.cluster(environment.as_str());
+        if let Some(cluster) = cluster {
+            let related = |name: &ObjectName| !is_unrelated(world, name, commit);
+            learn(&mut expected, cluster, &related);
         }
+        expected.unheard = cluster.is_none();
+        // Those that a registration names besides do not stand for it.
+        expected.silent |=
+            !expected.members.keys().any(|name| name.cluster() == environment.as_str());
     }
     expected
 }

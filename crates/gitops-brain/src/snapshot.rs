@@ -66,6 +66,7 @@ impl<'a> Snapshot<'a> {
                     environment: environment.clone(),
                     commit: *commit,
                     expect: registered.expect.clone(),
+                    whole_cluster: registered.whole_cluster,
                     require: registered.require,
                     terms: registered.terms.clone(),
                 };

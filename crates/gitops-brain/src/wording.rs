@@ -85,7 +85,10 @@ pub(crate) fn learning(complete_at: Option<DateTime<Utc>>) -> Wording {
             "every reconciler that is known succeeded; others may not have reported yet, so this \
              waits{until}"
         ),
-        remedy: Some("name the expected reconcilers: names need no learning".to_owned()),
+        remedy: Some(
+            "name the environment's reconcilers in its configuration: names need no learning"
+                .to_owned(),
+        ),
     }
 }
 

@@ -97,6 +97,8 @@ pub(crate) struct Rollout {
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
     pub(crate) expect: BTreeSet<Selector>,
+    /// Whether all of the cluster that is called like the environment is expected too.
+    pub(crate) whole_cluster: bool,
     pub(crate) require: Require,
     pub(crate) terms: Terms,
     pub(crate) first_at: DateTime<Utc>,
@@ -501,13 +503,15 @@ impl World {
     }
 
     fn register(&mut self, registration: &Registration, at: DateTime<Utc>) -> (Changed, Touched) {
-        let Registration { environment, commit, expect, require, terms } = registration;
+        let Registration { environment, commit, expect, require, terms, .. } = registration;
+        let whole_cluster = registration.is_whole_cluster();
         self.graph.intern(*commit);
         let key = (environment.clone(), *commit);
         let rollout = self.rollouts.entry(key.clone()).or_default();
         let Some(kept) = &mut rollout.registered else {
             rollout.registered = Some(Registered {
                 expect: expect.clone(),
+                whole_cluster,
                 require: *require,
                 terms: terms.clone(),
                 first_at: at,
@@ -519,6 +523,8 @@ impl World {
         for selector in expect {
             news |= kept.expect.insert(selector.clone());
         }
+        news |= whole_cluster && !kept.whole_cluster;
+        kept.whole_cluster |= whole_cluster;
         news |= *require > kept.require;
         kept.require = kept.require.max(*require);
         news |= at < kept.first_at;

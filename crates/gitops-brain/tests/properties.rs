@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use gitops_brain::{
     Brain, CommitId, Effects, EnvironmentName, Fact, FactBody, Outcome, Policy, Query,
-    ReconcilerFilter, RolloutFilter, Standing, State, Status, Watch,
+    ReconcilerFilter, Registration, RolloutFilter, Selector, Standing, State, Status, Watch,
 };
 use model::{Answer, Model};
 use proptest::{prelude::*, sample::Index};
@@ -265,6 +265,43 @@ proptest! {
                     query,
                 );
             }
+        }
+    }
+
+    /// Whoever may register a commit can ask for more, and make nothing green by it.
+    #[test]
+    fn a_registration_makes_nothing_green(
+        world in world(), now in instants(), more in strategies::expectation(),
+    ) {
+        let policy = &world.policy;
+        let registered = |at, key: &Key, expect: BTreeSet<Selector>| {
+            let declared = policy.of(&key.0);
+            let registration = Registration::new(key.0.clone(), key.1, &declared).expect(expect);
+            Fact::new(at, FactBody::Registered(registration))
+        };
+        // All by the policy in place: what an operator changes may make a difference.
+        let facts: Vec<_> = world.facts.iter().map(|fact| match &fact.body {
+            FactBody::Registered(one) => {
+                let key = (one.environment.clone(), one.commit);
+                registered(fact.at, &key, one.expect.clone())
+            }
+            _ => fact.clone(),
+        }).collect();
+        let before = brain(policy, &facts);
+        let mut after = before.clone();
+        for key in keys() {
+            after.apply(&registered(now, &key, more.clone()), now);
+        }
+        for (before, after) in statuses(&before, now).iter().zip(statuses(&after, now)) {
+            // Where all that was declared is gone, nothing but what is named is expected.
+            let declared = &policy.of(&before.environment).reconcilers;
+            if before.reconcilers.is_empty() && !declared.is_empty() {
+                continue;
+            }
+            prop_assert!(
+                after.outcome != Outcome::Succeeded || before.outcome == Outcome::Succeeded,
+                "{} was {}", after.message, before.message
+            );
         }
     }
 

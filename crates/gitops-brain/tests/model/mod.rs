@@ -307,16 +307,20 @@ impl<'a> Model<'a> {
             registrations.iter().flat_map(|(_, registration)| &registration.expect).collect()
         };
         let own = query.environment.as_str();
-        let learned = selectors.is_empty();
+        // A registration only adds: where nothing is declared, to all of the cluster.
+        let learned = query.reconcilers.is_empty()
+            && (selectors.is_empty()
+                || registrations.iter().any(|(_, registration)| {
+                    registration.whole_cluster || registration.expect.is_empty()
+                }));
 
         let mut names: BTreeSet<ObjectName> =
             selectors.iter().filter_map(|selector| selector.as_name()).collect();
         for name in self.reconcilers() {
-            let selected = if learned {
-                name.cluster() == own && !self.is_unrelated(name, query.commit)
-            } else {
-                selectors.iter().any(|selector| selector.is_pattern() && selector.matches(name))
-            };
+            let selected = learned
+                && name.cluster() == own
+                && !self.is_unrelated(name, query.commit)
+                || selectors.iter().any(|selector| selector.is_pattern() && selector.matches(name));
             if selected && self.joins_by_itself(name) {
                 names.insert(name.clone());
             }
@@ -330,15 +334,18 @@ impl<'a> Model<'a> {
             let newest = heard.filter_map(|cluster| self.first_heard(cluster)).max();
             newest.map_or(Completeness::Never, |heard| Completeness::At(heard + learning))
         };
-        let complete_at = if learned {
+        let patterns = selectors.iter().filter(|selector| selector.is_pattern());
+        // Who is named besides does not stand for a cluster of which nothing is known.
+        let own_at = if names.iter().any(|name| name.cluster() == own) {
             complete_at(&|cluster| cluster == own)
         } else {
-            let patterns = selectors.iter().filter(|selector| selector.is_pattern());
-            patterns
-                .map(|pattern| complete_at(&|cluster| pattern.matches_cluster(cluster)))
-                .max()
-                .unwrap_or(Completeness::Given)
+            Completeness::Never
         };
+        let complete_at = patterns
+            .map(|pattern| complete_at(&|cluster| pattern.matches_cluster(cluster)))
+            .chain(learned.then_some(own_at))
+            .max()
+            .unwrap_or(Completeness::Given);
         Expected { names, complete_at }
     }
 

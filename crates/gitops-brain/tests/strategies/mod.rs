@@ -3,7 +3,7 @@
 //! Times and resourceVersions are of small domains, so that ties happen; attempts are mostly
 //! consistent, as Flux makes them, and sometimes not, as an attacker or a bug would.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{
@@ -462,13 +462,19 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
+/// What a registration may expect besides what is declared.
+pub(crate) fn expectation() -> impl Strategy<Value = BTreeSet<Selector>> {
+    prop::option::weighted(0.3, 0_usize..5)
+        .prop_map(|name| name.map(|name| Selector::from(reconciler(name))).into_iter().collect())
+}
+
 fn registration() -> impl Strategy<Value = Fact> {
     let key = (0_usize..3, 0..COMMITS);
     let when = prop_oneof![(0_u64..14).prop_map(|second| second * 1000), 0_u64..14_000];
-    (key, environment(), when, prop::option::weighted(0.3, 0_u8..3)).prop_map(
-        |((environment, of), declared, at, label)| {
+    (key, environment(), when, prop::option::weighted(0.3, 0_u8..3), expectation()).prop_map(
+        |((environment, of), declared, at, label, more)| {
             let name = environments()[environment].clone();
-            let mut registration = Registration::new(name, commit(of), &declared);
+            let mut registration = Registration::new(name, commit(of), &declared).expect(more);
             if let Some(label) = label {
                 registration = registration.label("app", label.to_string());
             }

@@ -106,9 +106,20 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// How the log is written: lines for people, or objects for programs.
+    #[arg(long, value_enum, default_value_t, env = "GITOPS_BRAIN_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+
     /// Check the configuration and explain it, then end.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 #[derive(Args, Debug)]

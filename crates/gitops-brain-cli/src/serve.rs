@@ -11,7 +11,7 @@ use tokio::{
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
-    args::Serve,
+    args::{LogFormat, Serve},
     exit::{Exit, Failure},
     out::Out,
 };
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Serve) -> Result<Exit, Failure> {
         out.finish()?;
         return Ok(Exit::Succeeded);
     }
-    log()?;
+    log(args.log_format)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -51,7 +51,7 @@ async fn serve(
     let server = bind(config).await?;
     let stop = signals.stop(server.service().clone(), load);
     // Nobody need read this.
-    out.line(format!("listening on http://{}", server.address()));
+    out.line(format!("listening on {}", server.url()));
     server.run(stop).await
 }
 
@@ -93,7 +93,7 @@ impl Signals {
 }
 
 /// Logs to stderr, from the level in `GITOPS_BRAIN_LOG` on.
-fn log() -> Result<(), Failure> {
+fn log(format: LogFormat) -> Result<(), Failure> {
     let level = match env::var("GITOPS_BRAIN_LOG") {
         Ok(level) => level.parse().map_err(|_| {
             Failure::usage(
@@ -102,12 +102,15 @@ fn log() -> Result<(), Failure> {
         })?,
         Err(_) => LevelFilter::INFO,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_max_level(level)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use gitops_brain::{
-    ClusterName, EnvironmentName, IngestError, KeyError, SIGNATURE_HEADER, SignatureError, Verifier,
+    ClusterName, EnvironmentName, IngestError, KeyError, Policy, SIGNATURE_HEADER, Selector,
+    SignatureError, Verifier,
 };
 
 use crate::{
     config::{Cluster, Config, GitHost, Scope, Token},
+    peer::Peer,
     problem::Problem,
     secret::{Secret, TokenDigest},
     webhook::Hooks,
@@ -36,6 +38,7 @@ pub(crate) struct Credentials {
     /// the time it takes does not tell which of them there are.
     filler: Option<Verifier>,
     bearer_tokens: Vec<TokenDigest>,
+    client_names: Vec<String>,
 }
 
 /// Somebody who was let in.
@@ -52,8 +55,9 @@ impl Gate {
         let clusters = config
             .clusters
             .iter()
-            .map(|(name, Cluster { hmac_keys, bearer_tokens })| {
-                let credentials = Credentials::new(hmac_keys, bearer_tokens.clone(), most)?;
+            .map(|(name, Cluster { hmac_keys, bearer_tokens, client_names })| {
+                let mut credentials = Credentials::new(hmac_keys, bearer_tokens.clone(), most)?;
+                credentials.client_names.clone_from(client_names);
                 Ok((name.clone(), credentials))
             })
             .collect::<Result<_, _>>()?;
@@ -74,6 +78,7 @@ impl Gate {
     pub(crate) fn admit(
         &self,
         cluster: &str,
+        peer: Option<&Peer>,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<ClusterName, Problem> {
@@ -90,7 +95,8 @@ impl Gate {
             Err(error) => Some(Problem::from(IngestError::from(error))),
         };
         let bearer = bearer(headers);
-        let known = bearer.is_some_and(|token| credentials.knows(token));
+        let known = bearer.is_some_and(|token| credentials.knows(token))
+            | peer.is_some_and(|peer| peer.is_one_of(&credentials.client_names));
         match (name, refused) {
             (Some(name), None) => Ok(name.clone()),
             (Some(name), Some(_)) if known => Ok(name.clone()),
@@ -160,7 +166,8 @@ impl Credentials {
             [] => None,
             keys => Some(Verifier::new(keys.iter().map(Secret::expose))?),
         };
-        Ok(Self { verifier, filler: filler(most.saturating_sub(work(keys)))?, bearer_tokens })
+        let filler = filler(most.saturating_sub(work(keys)))?;
+        Ok(Self { verifier, filler, bearer_tokens, client_names: Vec::new() })
     }
 
     /// Refuses everybody, with as much work as others make.
@@ -222,6 +229,43 @@ impl Caller {
                 format!("the token `{}` is not for environment {environment}", token.name),
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses reconcilers that do not belong to an environment, if the token is confined to some: by
+    /// naming those of another one it would hear of them.
+    pub(crate) fn may_name<'a>(
+        &self,
+        policy: &Policy,
+        environment: &EnvironmentName,
+        mut selectors: impl Iterator<Item = &'a Selector>,
+    ) -> Result<(), Problem> {
+        let Some((_, token)) =
+            self.token.as_ref().filter(|(_, token)| token.environments.is_some())
+        else {
+            return Ok(());
+        };
+        let declared = policy.of(environment).reconcilers;
+        let belongs = |selector: &Selector| {
+            if declared.is_empty() {
+                return selector.as_str().split('/').next() == Some(environment.as_str());
+            }
+            let name = selector.as_name();
+            declared.iter().any(|declared| {
+                declared == selector || name.as_ref().is_some_and(|name| declared.matches(name))
+            })
+        };
+        match selectors.find(|selector| !belongs(selector)) {
+            None => Ok(()),
+            Some(selector) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "token.environment",
+                format!(
+                    "{selector} is not in environment {environment}, and the token `{}` is confined \
+                     to its environments",
+                    token.name
+                ),
+            )),
         }
     }
 

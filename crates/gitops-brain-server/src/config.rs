@@ -14,6 +14,7 @@ use gitops_brain::{ClusterName, EnvironmentName, HealthChecks, Policy, Require, 
 use crate::{
     config_file,
     secret::{self, Secret, TokenDigest},
+    tls::Tls,
 };
 
 /// Keys shorter than this can be guessed by trying.
@@ -36,6 +37,8 @@ pub struct Config {
     pub insecure: bool,
     /// The clusters that may send events. None: any name, without a key.
     pub clusters: BTreeMap<ClusterName, Cluster>,
+    /// How connections are encrypted. Without it, only an ingress before the server can do so.
+    pub tls: Option<Tls>,
     /// Environments and reconcilers.
     pub policy: Policy,
     /// Whether `/metrics` is for everybody. Else it needs a token with the scope `read`.
@@ -89,7 +92,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// How events of a cluster are known to be its own. It needs a key or a token.
+/// How events of a cluster are known to be its own: by any of these, of which it needs one.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Cluster {
@@ -97,6 +100,9 @@ pub struct Cluster {
     pub hmac_keys: Vec<Secret>,
     /// The tokens that Flux's provider `generic` sends in a header `Authorization`.
     pub bearer_tokens: Vec<TokenDigest>,
+    /// The DNS names of the certificates that Flux shows (the provider's `certSecretRef`), which are by
+    /// the authority in [`Tls::client_ca`].
+    pub client_names: Vec<String>,
 }
 
 /// A git host whose push webhooks can be read.
@@ -213,6 +219,7 @@ impl Default for Config {
             retention: Duration::from_hours(90 * 24),
             insecure: false,
             clusters: BTreeMap::new(),
+            tls: None,
             policy: Policy::default(),
             public_metrics: false,
             tokens: Vec::new(),
@@ -341,8 +348,36 @@ impl Config {
             }
         }
         for (name, cluster) in &self.clusters {
-            if cluster.hmac_keys.is_empty() && cluster.bearer_tokens.is_empty() {
-                fault(format!("cluster {name} has neither `hmac_keys` nor `bearer_tokens`"));
+            if cluster.hmac_keys.is_empty()
+                && cluster.bearer_tokens.is_empty()
+                && cluster.client_names.is_empty()
+            {
+                fault(format!(
+                    "cluster {name} has neither `hmac_keys` nor `bearer_tokens` nor `client_names`"
+                ));
+            }
+            let authority = self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+            if !cluster.client_names.is_empty() && authority.is_none() {
+                fault(format!(
+                    "cluster {name} has `client_names`, and there is no `tls.client_ca` to check \
+                     certificates by"
+                ));
+            }
+            for (other, its) in self.clusters.range::<ClusterName, _>(..name) {
+                if let Some(shared) = its.client_names.iter().find(|its| {
+                    cluster.client_names.iter().any(|own| own.eq_ignore_ascii_case(its))
+                }) {
+                    fault(format!("clusters {other} and {name} share the client name {shared}"));
+                }
+            }
+        }
+        for token in &self.tokens {
+            if token.scopes.contains(&Scope::Ancestry) && token.environments.is_some() {
+                fault(format!(
+                    "the token `{}` is confined to environments and has the scope `ancestry`: what it \
+                     claims counts in all of them, so take one of the two away",
+                    token.name
+                ));
             }
         }
         for (host, secrets) in &self.push {
@@ -430,6 +465,10 @@ impl Config {
     fn write(&self, text: &mut String) -> fmt::Result {
         let reach = if self.listen.ip().is_loopback() { ", this machine only" } else { "" };
         writeln!(text, "listens on   {}{reach}", self.listen)?;
+        match &self.tls {
+            None => writeln!(text, "encrypts     nothing")?,
+            Some(tls) => writeln!(text, "encrypts     with {}", tls.certificate.display())?,
+        }
         writeln!(text, "stores in    {}", self.database)?;
         writeln!(text, "remembers    {}", in_days(self.retention))?;
         let everybody = self.public_badges || self.tokens.is_empty();
@@ -443,6 +482,7 @@ impl Config {
             let means = [
                 counted(cluster.hmac_keys.len(), "HMAC key"),
                 counted(cluster.bearer_tokens.len(), "bearer token"),
+                counted(cluster.client_names.len(), "client name"),
             ];
             let means: Vec<_> = means.into_iter().flatten().collect();
             writeln!(text, "  {name}: {}", means.join(", "))?;

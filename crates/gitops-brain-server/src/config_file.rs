@@ -1,11 +1,14 @@
 //! The configuration's file: every mistake in it at once, each with its line.
 
-use std::{collections::BTreeSet, fmt::Display, ops::Range, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeSet, fmt::Display, ops::Range, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use gitops_brain::{
     ClusterName, Environment, EnvironmentName, HealthChecks, MAX_KEYS, ReconcilerPolicy, Require,
     Selector, parse_duration,
 };
+use tokio_rustls::rustls::pki_types::DnsName;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -14,6 +17,7 @@ use toml::{
 use crate::{
     config::{Cluster, Config, Fault, GitHost, Scope, Token, parse_database, parse_listen},
     secret::{self, Secret, TokenDigest},
+    tls::Tls,
     webhook,
 };
 
@@ -55,6 +59,7 @@ impl Reader<'_> {
             "database",
             "retention",
             "insecure",
+            "tls",
             "clusters",
             "environments",
             "reconcilers",
@@ -79,6 +84,21 @@ impl Reader<'_> {
         if let Some(badge) = self.table(root, "", "badge") {
             self.known(badge, "badge", &["public"]);
             self.truth(badge, "badge", "public", &mut config.public_badges);
+        }
+        if let Some(tls) = self.table(root, "", "tls") {
+            self.known(tls, "tls", &["certificate", "key", "client_ca"]);
+            let mut path = |key| self.text(tls, "tls", key).map(|(_, path)| PathBuf::from(path));
+            let (certificate, key, client_ca) =
+                (path("certificate"), path("key"), path("client_ca"));
+            match (certificate, key) {
+                (Some(certificate), Some(key)) => {
+                    config.tls = Some(Tls { client_ca, ..Tls::new(certificate, key) });
+                }
+                _ => {
+                    let span = root.get("tls").map(Spanned::span).unwrap_or_default();
+                    self.fault(span, "tls: it needs `certificate` and `key`".to_owned());
+                }
+            }
         }
         for (name, table) in self.named::<ClusterName>(root, "clusters") {
             let cluster = self.cluster(table, &format!("clusters.{name}"));
@@ -128,7 +148,7 @@ impl Reader<'_> {
     }
 
     fn cluster(&mut self, table: &DeTable<'_>, path: &str) -> Cluster {
-        self.known(table, path, &["hmac_keys", "bearer_tokens"]);
+        self.known(table, path, &["hmac_keys", "bearer_tokens", "client_names"]);
         let mut cluster =
             Cluster { hmac_keys: self.secrets(table, path, "hmac_keys"), ..Cluster::default() };
         for (value, place) in self.texts(table, path, "bearer_tokens") {
@@ -139,7 +159,15 @@ impl Reader<'_> {
             };
             cluster.bearer_tokens.extend(digest);
         }
-        for key in ["hmac_keys", "bearer_tokens"] {
+        for (value, name) in self.texts(table, path, "client_names") {
+            if DnsName::try_from(name).is_err() {
+                let message =
+                    format!("{path}.client_names: `{}` is no DNS name", name.escape_debug());
+                self.fault(value.span(), message);
+            }
+            cluster.client_names.push(name.to_owned());
+        }
+        for key in ["hmac_keys", "bearer_tokens", "client_names"] {
             self.few(table, path, key);
         }
         cluster

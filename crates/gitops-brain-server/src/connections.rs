@@ -1,21 +1,27 @@
 //! Taking connections, within bounds, and letting them end in order.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+use tower_layer::Layer as _;
 
-use crate::limits::{DRAIN_PATIENCE, HEAD_PATIENCE, MAX_CONNECTIONS, MAX_HEAD_BYTES};
+use crate::{
+    limits::{DRAIN_PATIENCE, HEAD_PATIENCE, MAX_CONNECTIONS, MAX_HEAD_BYTES},
+    peer::Peer,
+};
 
 /// How long taking connections rests after an error: most likely there are no file handles left.
 const REST: Duration = Duration::from_millis(100);
@@ -24,6 +30,8 @@ const REST: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    // Asked for each connection: certificates are renewed.
+    tls: impl Fn() -> Option<Arc<ServerConfig>>,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -34,7 +42,7 @@ pub(crate) async fn serve(
             () = &mut shutdown => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let (stream, place) = match accepted {
+        let (stream, from, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot take a connection");
@@ -42,14 +50,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = graceful.watch(connection);
+        let (router, watcher, tls) = (router.clone(), graceful.watcher(), tls());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut peer = Peer { address: from.ip(), encrypted: false, certificate: None };
+            let served = match tls {
+                None => answer(stream, peer, router, watcher).await,
+                Some(tls) => match shake_hands(tls.into(), stream, &mut peer).await {
+                    Ok(stream) => answer(stream, peer, router, watcher).await,
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "a connection broke off");
             }
             drop(place);
@@ -61,15 +72,44 @@ pub(crate) async fn serve(
     }
 }
 
+async fn shake_hands(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    peer: &mut Peer,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    let stream = time::timeout(HEAD_PATIENCE, tls.accept(stream)).await??;
+    peer.encrypted = true;
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates();
+    peer.certificate = certificates.and_then(<[_]>::first).map(|first| first.clone().into_owned());
+    Ok(stream)
+}
+
+/// Answers the requests of a connection.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let service = TowerToHyperService::new(Extension(peer).layer(router));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    Ok(watcher.watch(connection).await?)
+}
+
 /// The next connection, as soon as there is a place for it. Others wait in the system's queue.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, from) = listener.accept().await?;
     // Answers are small, and whoever waits should not wait for more of them.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, from, place))
 }

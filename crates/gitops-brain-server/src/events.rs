@@ -1,6 +1,7 @@
 //! `POST /v1/events/{cluster}`: what Flux has to say.
 
 use axum::{
+    Extension,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::{
     driver,
     live::Live,
+    peer::Peer,
     problem::{Problem, json},
     request,
     service::{Inner, Service},
@@ -27,15 +29,20 @@ struct Taken {
 pub(crate) async fn post(
     State(Service(inner)): State<Service>,
     cluster: Result<Path<String>, PathRejection>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let cluster = request::path(cluster)?;
-    let taken = take(&inner, &cluster, &headers, body).await;
+    let peer = peer.map(|Extension(peer)| peer);
+    let taken = take(&inner, &cluster, peer.as_ref(), &headers, body).await;
     if let Err(problem) = &taken {
-        // The name is what the sender wrote: quoted, it cannot forge a line.
-        let cluster: String = cluster.chars().take(80).collect();
-        tracing::warn!(?cluster, code = problem.code(), "event refused");
+        // Who is not let in is logged with all others who are not.
+        if problem.status() != StatusCode::UNAUTHORIZED {
+            // The name is what the sender wrote: quoted, it cannot forge a line.
+            let cluster: String = cluster.chars().take(80).collect();
+            tracing::warn!(?cluster, code = problem.code(), "event refused");
+        }
         inner.metrics.rejected(problem.code());
     }
     taken
@@ -44,11 +51,12 @@ pub(crate) async fn post(
 async fn take(
     inner: &Inner,
     cluster: &str,
+    peer: Option<&Peer>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let body = request::body(body).await?;
-    let cluster = inner.gate().admit(cluster, headers, &body)?;
+    let cluster = inner.gate().admit(cluster, peer, headers, &body)?;
     let fact = match observe(&cluster, &body, driver::now())? {
         Ingested::Fact(fact) => *fact,
         Ingested::Ignored(why) => {
@@ -57,6 +65,7 @@ async fn take(
         }
         _ => return Ok(answer(StatusCode::OK, "ignored", None)),
     };
+    refuse_old(inner, &fact)?;
     let mut before = None;
     let appended = match inner.submit_chosen(|live| news(live, fact, &mut before)).await {
         Ok(appended) => appended,
@@ -72,6 +81,22 @@ async fn take(
     };
     inner.metrics.event(cluster.as_str(), result);
     Ok(answer(status, result, None))
+}
+
+/// Refuses what was recorded long ago and is sent again: all that it could be compared with may be
+/// forgotten by now. Flux gives up after seconds.
+fn refuse_old(inner: &Inner, fact: &Fact) -> Result<(), Problem> {
+    let FactBody::Observed(observation) = &fact.body else { return Ok(()) };
+    if fact.at.signed_duration_since(observation.timestamp) <= inner.retention {
+        return Ok(());
+    }
+    Err(Problem::bad_request(
+        "event.too_old",
+        format!(
+            "the event is of {}, longer ago than what is kept: check the cluster's clock",
+            observation.timestamp.format("%Y-%m-%dT%H:%M:%SZ")
+        ),
+    ))
 }
 
 /// What has to be stored of an event: nothing of one that only says that its reconciler is still

@@ -75,7 +75,7 @@
 //!
 //! | code | status | retry |
 //! |---|---|---|
-//! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future` | 400 | no |
+//! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future`, `event.too_old` | 400 | no |
 //! | `request.too_large` | 413 | no |
 //! | `request.malformed`, `request.limit`, `query.unknown`, `query.malformed`, `duration.malformed`, `label.malformed`, `push.event_missing` | 400 | no |
 //! | `request.aborted` | 400 | yes |
@@ -87,7 +87,7 @@
 //! | `environment.unknown`, `commit.unknown`, `route.unknown` | 404 | no |
 //! | `route.method` | 405 | no |
 //! | `commit.ambiguous` | 409 | no |
-//! | `wait.too_many`, `stream.too_many` | 429 | yes, after `Retry-After` |
+//! | `wait.too_many`, `stream.too_many`, `auth.too_many_failures` | 429 | yes, after `Retry-After` |
 //! | `store.unavailable`, `store.corrupt`, `store.newer`, `store.behind`, `server.stopping` | 503 | yes, after `Retry-After` |
 //!
 //! A cluster that is not declared is answered as one whose signature is wrong.
@@ -102,11 +102,13 @@ mod config_file;
 mod connections;
 mod driver;
 mod events;
+mod failures;
 mod health;
 mod limits;
 mod live;
 mod metrics;
 mod pages;
+mod peer;
 mod problem;
 mod push;
 mod reconcilers;
@@ -118,6 +120,7 @@ mod server;
 mod service;
 mod session;
 mod stream;
+mod tls;
 mod wait;
 mod webhook;
 
@@ -133,4 +136,5 @@ pub use crate::{
     secret::{Secret, TokenDigest},
     server::{ServeError, Server, bind, bind_with, open, serve},
     service::Service,
+    tls::{Tls, TlsError},
 };

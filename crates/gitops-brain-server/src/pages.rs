@@ -5,6 +5,7 @@
 
 use askama::Template;
 use axum::{
+    Extension,
     body::Body,
     extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -20,7 +21,8 @@ use crate::{
     auth::Caller,
     config::Scope,
     driver,
-    problem::Problem,
+    peer::Peer,
+    problem::{Code, Problem},
     reconcilers::visible,
     request::{self, Parameters},
     rollouts::known_environment,
@@ -302,6 +304,7 @@ pub(crate) async fn login_form(
 /// `POST /login`: the token becomes a cookie, if somebody has it and may read.
 pub(crate) async fn login(
     State(Service(inner)): State<Service>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -318,8 +321,14 @@ pub(crate) async fn login(
         caller.and_then(|caller| caller.may(Scope::Read)).is_ok()
     });
     match (token, known) {
-        (Some(token), Some(_)) => session::begin(&token),
-        _ => login_page(&inner, &headers, StatusCode::UNAUTHORIZED, true),
+        (Some(token), Some(_)) => {
+            session::begin(&token, peer.is_some_and(|Extension(peer)| peer.encrypted))
+        }
+        _ => {
+            let mut response = login_page(&inner, &headers, StatusCode::UNAUTHORIZED, true);
+            response.extensions_mut().insert(Code("token.unknown"));
+            response
+        }
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) struct Problem {
     detail: String,
 }
 
+/// The code of a problem, beside the answer that says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Code(pub(crate) &'static str);
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -81,6 +85,7 @@ impl IntoResponse for Problem {
             code: self.code,
         };
         let mut response = json(self.status, &body);
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {

@@ -72,6 +72,7 @@ pub(crate) async fn put(
     let environment = known_environment(&inner, &caller, &environment)?;
     let commit: CommitId = commit.parse()?;
     let wanted: Wanted = request::json(&request::body(body).await?)?;
+    caller.may_name(inner.live().brain.policy(), &environment, wanted.expect.iter())?;
     let ancestry = wanted.ancestry(&caller)?;
     let query = Query::new(environment.clone(), commit);
     let (registration, known) = {
@@ -184,6 +185,7 @@ pub(crate) async fn get(
     for reconciler in parameters.all("reconciler") {
         query = query.reconciler(Selector::new(reconciler)?);
     }
+    caller.may_name(inner.live().brain.policy(), &query.environment, query.reconcilers.iter())?;
     let wait = parameters.parsed("wait", parse_duration)?.unwrap_or(Duration::ZERO);
     let since = parameters.one("since")?;
     if let Some(position) = since.and_then(position_of) {

@@ -11,6 +11,7 @@ use crate::{
     connections,
     router::router,
     service::Service,
+    tls::TlsError,
 };
 
 /// Why a server could not start, or did not end well.
@@ -23,6 +24,9 @@ pub enum ServeError {
     /// A cluster has a key that no signature should be checked with.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Connections cannot be encrypted.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -46,6 +50,7 @@ impl ServeError {
         match self {
             Self::Config(error) => error.code(),
             Self::Key(error) => error.code(),
+            Self::Tls(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::Listen { .. } => "server.listen",
             Self::Io(_) => "server.io",
@@ -123,6 +128,13 @@ impl Server {
         self.address
     }
 
+    /// Where it listens, as an address for clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.service.0.tls().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// The brain behind it.
     #[must_use]
     pub fn service(&self) -> &Service {
@@ -142,7 +154,8 @@ impl Server {
             tracing::info!("stopping");
             service.release();
         };
-        connections::serve(listener, router(service.clone()), shutdown).await;
+        let tls = || service.0.tls();
+        connections::serve(listener, router(service.clone()), tls, shutdown).await;
         Ok(service.stop().await?)
     }
 }

@@ -17,16 +17,19 @@ use tokio::{
     task::JoinHandle,
     time,
 };
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::{
     auth::Gate,
     config::Config,
     driver::{self, Submission},
+    failures::Failures,
     limits::{MAX_QUEUE, STORE_PATIENCE},
     live::Live,
     metrics::Metrics,
     problem::Problem,
     server::ServeError,
+    tls,
 };
 
 /// How many facts are read from the journal at a time.
@@ -42,6 +45,8 @@ pub struct Service(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     live: Mutex<Live>,
     gate: RwLock<Arc<Gate>>,
+    tls: RwLock<Option<Arc<ServerConfig>>>,
+    pub(crate) failures: Failures,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) retention: TimeDelta,
@@ -104,6 +109,8 @@ impl Service {
         let inner = Arc::new(Inner {
             live: Mutex::new(live),
             gate: RwLock::new(Arc::new(Gate::new(config)?)),
+            tls: RwLock::new(config.tls.as_ref().map(tls::terms).transpose()?),
+            failures: Failures::default(),
             journal,
             metrics,
             retention: TimeDelta::from_std(config.retention).unwrap_or(TimeDelta::MAX),
@@ -166,8 +173,8 @@ impl Service {
         self.0.journal.close().await
     }
 
-    /// Takes the keys, secrets and tokens of a configuration in place of those in use, and whether
-    /// badges are public, at once and without an interruption. Everything else in it counts from the
+    /// Takes the keys, secrets, tokens and certificates of a configuration in place of those in use, and
+    /// whether badges are public, at once and without an interruption. Everything else in it counts from the
     /// next start on.
     ///
     /// # Errors
@@ -176,6 +183,8 @@ impl Service {
     pub fn reload(&self, config: &Config) -> Result<(), ServeError> {
         config.check()?;
         let gate = Arc::new(Gate::new(config)?);
+        let tls = config.tls.as_ref().map(tls::terms).transpose()?;
+        *self.0.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
         *self.0.gate.write().unwrap_or_else(PoisonError::into_inner) = gate;
         tracing::info!("keys and tokens are read again");
         Ok(())
@@ -191,6 +200,11 @@ impl Inner {
     /// Who may do what, by the keys and tokens in use.
     pub(crate) fn gate(&self) -> Arc<Gate> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What encrypts new connections, by the certificates in use.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {

@@ -34,9 +34,10 @@ pub(crate) fn is_there(headers: &HeaderMap) -> bool {
 }
 
 /// Logs in, and goes to the first page.
-pub(crate) fn begin(token: &str) -> Response {
+pub(crate) fn begin(token: &str, encrypted: bool) -> Response {
+    let secure = if encrypted { "; Secure" } else { "" };
     let cookie: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
-    go(&format!("{COOKIE}={cookie}; {TERMS}"))
+    go(&format!("{COOKIE}={cookie}; {TERMS}{secure}"))
 }
 
 /// Logs out.

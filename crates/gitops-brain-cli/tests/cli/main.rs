@@ -14,6 +14,7 @@ mod exit_codes;
 mod faults;
 mod github;
 mod journal;
+mod log;
 mod offline;
 mod server;
 mod support;

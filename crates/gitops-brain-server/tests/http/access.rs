@@ -24,6 +24,8 @@ scopes = ["admin", "ancestry"]
 reconcilers = ["staging/Kustomization/flux-system/other"]
 "#;
 
+const OTHER: &str = "staging/Kustomization/flux-system/other";
+
 const CI: &str = "Bearer the token of CI";
 const READER: &str = "Bearer reader";
 const ADMIN: &str = "Bearer admin";
@@ -62,6 +64,7 @@ async fn tokens_have_scopes_and_environments() {
     let other = format!("/v1/rollouts/other/{A}");
     let claim = json!([{ "commit": B, "parents": [A] }]).to_string();
     let claims = json!({ "ancestry": [{ "commit": B, "parents": [A] }] }).to_string();
+    let expecting = json!({ "expect": [APPS, OTHER] }).to_string();
     let removal = format!("/v1/reconcilers/{APPS}");
     let ok = (200, "");
     for (who, method, path, body, expected) in [
@@ -75,6 +78,11 @@ async fn tokens_have_scopes_and_environments() {
         (CI, Method::GET, "/v1/rollouts?environment=other", "", (403, "token.environment")),
         (CI, Method::GET, "/v1/reconcilers?environment=other", "", (403, "token.environment")),
         (CI, Method::PUT, &other, "", (403, "token.environment")),
+        (CI, Method::GET, &format!("{staging}?reconciler={APPS}"), "", ok),
+        (CI, Method::GET, &format!("{staging}?reconciler={OTHER}"), "", (403, "token.environment")),
+        (CI, Method::GET, &format!("{staging}?reconciler=*/*/*/*"), "", (403, "token.environment")),
+        (READER, Method::GET, &format!("{staging}?reconciler={OTHER}"), "", ok),
+        (CI, Method::PUT, &staging, &expecting, (403, "token.environment")),
         (CI, Method::PUT, &staging, &claims, (403, "token.scope")),
         (CI, Method::POST, "/v1/ancestry", &claim, (403, "token.scope")),
         (CI, Method::DELETE, &removal, "", (403, "token.scope")),
@@ -96,6 +104,63 @@ async fn tokens_have_scopes_and_environments() {
     }
     let response = server.send(Method::GET, &staging, &[], "").await;
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
+}
+
+#[tokio::test]
+async fn a_confined_token_names_only_what_is_in_its_environment_though_nothing_is_declared() {
+    let tokens = TOKENS.split("[environments.other]").next().unwrap();
+    let text = format!("{CONFIG}{tokens}")
+        .replace(r#"reconcilers = ["staging/Kustomization/flux-system/apps"]"#, "");
+    let server = start_with(&text).await;
+    let staging = format!("/v1/rollouts/staging/{A}");
+    for (reconciler, expected) in [
+        ("staging/Kustomization/a/b", (200, "")),
+        ("staging/*/*/*", (200, "")),
+        ("production/Kustomization/a/b", (403, "token.environment")),
+        ("*/Kustomization/a/b", (403, "token.environment")),
+        ("stag*/Kustomization/a/b", (403, "token.environment")),
+    ] {
+        let path = format!("{staging}?reconciler={reconciler}");
+        let (status, code) = ask(&server, CI, Method::GET, &path, "").await;
+        assert_eq!((status, &*code), expected, "{reconciler}");
+    }
+}
+
+#[tokio::test]
+async fn claims_cannot_be_confined() {
+    let text = format!("{CONFIG}{TOKENS}")
+        .replace(r#"scopes = ["read", "write"]"#, r#"scopes = ["write", "ancestry"]"#);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gitops-brain.toml");
+    std::fs::write(&path, text).unwrap();
+    let variable = |name: &str| {
+        matches!(name, "KEY" | "TOKEN").then(|| "some secret or other, long enough".to_owned())
+    };
+    let config = Config::load_with(Some(&path), &Overrides::default(), &variable);
+    let error = config.and_then(|config| config.check()).unwrap_err().to_string();
+    assert!(error.contains("`ci` is confined to environments"), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_guesses_is_refused_and_nobody_else_is() {
+    let server = start_with(&format!("{CONFIG}{TOKENS}")).await;
+    let path = format!("/v1/rollouts/staging/{A}");
+    let guess = async || ask(&server, "Bearer guess", Method::GET, &path, "").await;
+    for _ in 0..60 {
+        assert_eq!(guess().await, (401, "token.unknown".to_owned()));
+    }
+    let response = server.send(Method::GET, &path, &[("Authorization", "Bearer guess")], "").await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(guess().await, (429, "auth.too_many_failures".to_owned()));
+    let (status, problem) = server.event_to("staging", "a wrong key", b"{}").await;
+    let code = json!("auth.too_many_failures");
+    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &code));
+    // Who is right comes from the same address, and is not kept waiting.
+    assert_eq!(ask(&server, CI, Method::GET, &path, "").await.0, 200);
+    assert_eq!(server.event(&healthy(10, A)).await.0, StatusCode::ACCEPTED);
+    // Who has no token guesses none.
+    assert_eq!(ask(&server, "", Method::GET, &path, "").await.0, 401);
 }
 
 #[tokio::test]

@@ -78,9 +78,9 @@ pub(crate) async fn start_over(text: &str, journal: Arc<dyn Journal>) -> Running
     run(server, folder)
 }
 
-fn run(server: Server, folder: TempDir) -> Running {
+pub(crate) fn run(server: Server, folder: TempDir) -> Running {
     let (stop, stopped) = oneshot::channel();
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     let service = server.service().clone();
     let task = tokio::spawn(server.run(async {
         let _ = stopped.await;

@@ -19,6 +19,7 @@ mod push;
 mod routes;
 mod store;
 mod stream;
+mod tls;
 mod waiting;
 
 use std::path::Path;

@@ -20,6 +20,7 @@ mod replicas;
 mod routes;
 mod store;
 mod stream;
+mod tls;
 mod waiting;
 
 use std::{

@@ -3,7 +3,9 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{A, APPS, B, applying, failed, healthy, object, start, start_with, succeeded};
+use crate::harness::{
+    A, APPS, B, CONFIG, applying, failed, healthy, object, start, start_with, succeeded,
+};
 
 #[tokio::test]
 async fn a_rollout_goes_green() {
@@ -41,6 +43,52 @@ async fn a_rollout_goes_red_and_recovers() {
     assert_eq!(server.outcome(A).await, "succeeded");
     let (_, status) = server.get(&format!("/v1/rollouts/staging/{A}")).await;
     assert_eq!(status["first_settled"]["outcome"], "failed");
+}
+
+#[tokio::test]
+async fn an_event_that_is_sent_again_changes_nothing() {
+    let server = start().await;
+    let (first, second) = (applying(40, A), healthy(20, A));
+    for event in [&first, &second] {
+        assert_eq!(server.event(event).await.0, StatusCode::ACCEPTED);
+    }
+    let path = format!("/v1/rollouts/staging/{A}");
+    let (_, before) = server.get(&path).await;
+    for event in [&first, &second] {
+        let (status, answer) = server.event(event).await;
+        assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!("known")));
+    }
+    let (_, after) = server.get(&path).await;
+    let heard = |status: &serde_json::Value| status["reconcilers"][0]["last_heard_at"].clone();
+    assert!(heard(&before).is_string());
+    assert_eq!(heard(&before), heard(&after), "a cluster that fell silent is not heard");
+    assert_eq!(before["version"], after["version"]);
+}
+
+#[tokio::test]
+async fn an_event_of_long_ago_is_refused() {
+    let server = start_with(&format!("retention = \"10d\"{CONFIG}")).await;
+    let day = 24 * 60 * 60;
+    assert_eq!(server.event(&healthy(9 * day, A)).await.0, StatusCode::ACCEPTED);
+    let (status, problem) = server.event(&healthy(11 * day, A)).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("event.too_old")));
+}
+
+#[tokio::test]
+async fn a_request_has_a_name() {
+    let server = start().await;
+    let name = async |given: &str| {
+        let headers = [("X-Request-Id", given)];
+        let headers = if given.is_empty() { &[][..] } else { &headers };
+        let response = server.send(Method::GET, "/healthz", headers, "").await;
+        response.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(name("run-17.2_a").await, "run-17.2_a");
+    let (first, second) = (name("").await, name("").await);
+    assert_ne!(first, second);
+    for odd in ["two words", "{}", &"x".repeat(65)] {
+        assert_ne!(name(odd).await, odd);
+    }
 }
 
 #[tokio::test]
@@ -97,7 +145,7 @@ async fn heartbeats_are_known_and_not_stored_one_by_one() {
     assert_eq!(before["position"], after["position"]);
     // The newest is stored when the server stops, one row for all.
     let folder = server.stop().await;
-    let server = crate::harness::start_in(crate::harness::CONFIG, folder).await;
+    let server = crate::harness::start_in(CONFIG, folder).await;
     let (_, again) = server.get("/readyz").await;
     assert_eq!(again["position"].as_u64().unwrap(), before["position"].as_u64().unwrap() + 1);
 }
@@ -116,7 +164,7 @@ async fn a_heartbeat_is_stored_before_what_comes_late() {
         server.service.with_brain(|brain| brain.facts().map(|fact| fact.to_line()).collect());
     assert!(rows.iter().any(|row| row.contains("HealthCheckFailed")));
     let folder = server.stop().await;
-    let server = crate::harness::start_in(crate::harness::CONFIG, folder).await;
+    let server = crate::harness::start_in(CONFIG, folder).await;
     let after = server.get(&format!("/v1/rollouts/staging/{A}")).await.1;
     assert_eq!(before["outcome"], after["outcome"]);
 }
@@ -183,10 +231,7 @@ async fn parents_can_be_claimed() {
 
 #[tokio::test]
 async fn a_commit_is_shown_in_all_environments() {
-    let text = format!(
-        "{}\n[environments.other]\nreconcilers = [\"staging/*/*/*\"]",
-        crate::harness::CONFIG
-    );
+    let text = format!("{}\n[environments.other]\nreconcilers = [\"staging/*/*/*\"]", CONFIG);
     let server = start_with(&text).await;
     server.event(&healthy(10, A)).await;
     let (code, answer) = server.get("/v1/commits/aaaaaaaa").await;

@@ -93,10 +93,6 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
     }
     match append(inner, &facts).await {
         Ok(appended) => {
-            // What seemed not to be stored may have been.
-            if !inner.shared && !inner.does_store_work() && catch_up(inner).await.is_err() {
-                inner.owes.notify_one();
-            }
             inner.store_works(true);
             if inner.shared {
                 let read = catch_up(inner).await;
@@ -185,10 +181,7 @@ fn apply(inner: &Inner, batch: Vec<Submission>, appended: &[Appended], owed: usi
         let stored: Vec<Appended> = appended.by_ref().take(facts.len()).copied().collect();
         for (fact, appended) in facts.iter().zip(&stored) {
             live.position = live.position.max(appended.position);
-            // Whoever sends again what is known, even without knowing the key, changes nothing by it.
-            if appended.new {
-                live.apply(fact, now);
-            }
+            live.apply(fact, now);
         }
         live.arrive(&facts);
         replies.push((reply, stored));

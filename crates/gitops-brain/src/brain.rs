@@ -195,7 +195,7 @@ pub struct ClusterReport {
     pub cluster: String,
     /// When it was first heard.
     pub first_heard_at: DateTime<Utc>,
-    /// When it was last heard.
+    /// When its newest event first arrived.
     pub last_heard_at: DateTime<Utc>,
     /// Its reconcilers.
     pub reconcilers: usize,
@@ -580,7 +580,7 @@ impl Brain {
             .map(|cluster| ClusterReport {
                 cluster: cluster.name.to_string(),
                 first_heard_at: cluster.first_heard,
-                last_heard_at: cluster.last_heard,
+                last_heard_at: cluster.last_heard.map_or(cluster.first_heard, |heard| heard.at),
                 reconcilers: cluster.reconcilers.len(),
                 refused: cluster.refused,
             })
@@ -877,7 +877,7 @@ impl Brain {
             deleted: reconciler.is_deleted(),
             removed: reconciler.is_removed(),
             health_checks: HealthChecksStatus { policy, verdict },
-            last_heard_at: reconciler.last_heard,
+            last_heard_at: reconciler.last_heard.map(|heard| heard.at),
             event: incarnation
                 .and_then(|incarnation| incarnation.last.as_deref().map(EventSummary::from)),
         }

@@ -16,6 +16,7 @@ use crate::{
     observation::{Change, Observation, Proof, Role},
     policy::HealthChecks,
     status::{EventSummary, Verdict},
+    world::Heard,
 };
 
 /// The most incarnations that are kept of one reconciler.
@@ -885,7 +886,7 @@ pub(crate) struct Reconciler {
     pub(crate) role: Role,
     pub(crate) cluster: u32,
     pub(crate) incarnations: Vec<Incarnation>,
-    pub(crate) last_heard: Option<DateTime<Utc>>,
+    pub(crate) last_heard: Option<Heard>,
     /// When a person acknowledged that it is gone.
     pub(crate) removed: Option<DateTime<Utc>>,
     /// The reconcilers whose change lists named it.
@@ -941,7 +942,7 @@ impl Reconciler {
 
     /// Whether a person took it out of every expectation, and it was not heard of since.
     pub(crate) fn is_removed(&self) -> bool {
-        self.removed.is_some_and(|removed| self.last_heard.is_none_or(|heard| heard <= removed))
+        self.removed.is_some_and(|removed| self.last_heard.is_none_or(|heard| heard.at <= removed))
     }
 
     /// Whether it was heard of, or named by a parent.

@@ -344,7 +344,7 @@ impl<'a> View<'a> {
             applied_at: earliest(Kinds::PROGRESS),
             healthy_at: assessment.healthy_at.map(|key| key.time()),
             failed_at: earliest(Kinds::FAILED),
-            last_heard_at: reconciler.last_heard,
+            last_heard_at: reconciler.last_heard.map(|heard| heard.at),
             event: self.event(reconciler, assessment),
         };
         status.message = wording::reconciler(self, reconciler, assessment, &status);

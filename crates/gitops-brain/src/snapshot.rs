@@ -16,7 +16,7 @@ use crate::{
     },
     revision::Revision,
     rollout::over_at,
-    world::{Cluster, Source, World},
+    world::{Cluster, Heard, Source, World},
 };
 
 /// All that is known and not forgotten, in an order that depends on nothing else.
@@ -86,7 +86,8 @@ impl<'a> Snapshot<'a> {
         let world = self.world;
         let begin = self.facts.len();
         for (name, source) in &cluster.sources {
-            self.source(name, source, cluster.last_heard);
+            let heard = cluster.last_heard.map_or(cluster.first_heard, |heard| heard.at);
+            self.source(name, source, heard);
         }
         let mut reconcilers: Vec<_> =
             cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index)).collect();
@@ -99,8 +100,8 @@ impl<'a> Snapshot<'a> {
         if heard.iter().all(|fact| fact.at > cluster.first_heard)
             && let Some(first) = heard.first()
         {
-            let first = Fact { at: cluster.first_heard, ..first.clone() };
-            self.facts.push(first);
+            let body = Self::sign_of_life(first);
+            self.facts.extend(body.map(|body| Fact { at: cluster.first_heard, body, ..*first }));
         }
         for reconciler in reconcilers {
             if let Some(at) = reconciler.removed {
@@ -108,6 +109,18 @@ impl<'a> Snapshot<'a> {
                 self.facts.push(Fact::new(at, FactBody::Removed { reconciler }));
             }
         }
+    }
+
+    /// Something that was said before another thing, and says nothing else.
+    fn sign_of_life(than: &Fact) -> Option<FactBody> {
+        let FactBody::Observed(later) = &than.body else { return None };
+        let before = OrderKey::at_seconds(seconds(later.timestamp).checked_sub(1)?);
+        // An error without a revision would be a reconciler's trouble; a source has one already.
+        let is_source = Role::of(later.object.kind()) == Some(Role::Source);
+        let severity = if is_source { later.severity } else { Severity::Info };
+        let mut sign = blank(&later.object, before, severity, "");
+        sign.uid = later.uid.clone();
+        Some(FactBody::Observed(sign))
     }
 
     fn source(&mut self, name: &ObjectName, source: &Source, at: DateTime<Utc>) {
@@ -156,7 +169,7 @@ impl<'a> Snapshot<'a> {
     }
 
     fn reconciler(&mut self, reconciler: &'a Reconciler) {
-        let Some(at) = reconciler.last_heard else { return };
+        let Some(Heard { at, .. }) = reconciler.last_heard else { return };
         let current = reconciler.current().map(|current| &current.uid);
         let mut incarnations: Vec<_> = reconciler
             .incarnations

@@ -321,7 +321,7 @@ pub struct ReconcilerStatus {
     /// When it first failed.
     #[serde(serialize_with = "optional_time")]
     pub failed_at: Option<DateTime<Utc>>,
-    /// When anything was last heard of it, by the receiver's clock.
+    /// When the newest event of it first arrived, by the receiver's clock.
     #[serde(serialize_with = "optional_time")]
     pub last_heard_at: Option<DateTime<Utc>>,
     /// Flux's own words on it.
@@ -451,7 +451,7 @@ pub struct ReconcilerReport {
     pub removed: bool,
     /// What is known of its health checks.
     pub health_checks: HealthChecksStatus,
-    /// When anything was last heard of it, by the receiver's clock.
+    /// When the newest event of it first arrived, by the receiver's clock.
     #[serde(serialize_with = "optional_time")]
     pub last_heard_at: Option<DateTime<Utc>>,
     /// Flux's own words on it.

@@ -1,6 +1,9 @@
 //! Everything that the facts say, joined: no effects, no time, no questions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -16,7 +19,7 @@ use crate::{
     policy::Require,
     reconciler::{
         Changed, Cut, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
-        ReconcilerIndex, RevisionKey, Seen, Tie,
+        ReconcilerIndex, RevisionKey, Seen, Tie, seconds,
     },
     status::Outcome,
 };
@@ -51,7 +54,8 @@ pub(crate) type RolloutKey = (EnvironmentName, CommitId);
 pub(crate) struct Cluster {
     pub(crate) name: Box<str>,
     pub(crate) first_heard: DateTime<Utc>,
-    pub(crate) last_heard: DateTime<Utc>,
+    /// None: a person named it, and nothing was heard of it.
+    pub(crate) last_heard: Option<Heard>,
     pub(crate) reconcilers: Vec<ReconcilerIndex>,
     /// New reconcilers that found no room.
     pub(crate) refused: u64,
@@ -61,7 +65,34 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Whether anything was heard of it: a person can name one that nothing was.
     pub(crate) fn is_heard(&self) -> bool {
-        self.first_heard <= self.last_heard
+        self.last_heard.is_some()
+    }
+}
+
+/// When something was last heard: when the newest event of it first arrived. So an event that is sent
+/// again, by whomever, does not count as a sign of life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Heard {
+    /// When the event was made, by the sender's clock.
+    seconds: u32,
+    /// When it arrived.
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Heard {
+    pub(crate) fn new(timestamp: DateTime<Utc>, at: DateTime<Utc>) -> Self {
+        Self { seconds: seconds(timestamp), at }
+    }
+
+    /// Keeps the newer of two. Returns whether that is another one.
+    pub(crate) fn join(kept: &mut Option<Self>, other: Self) -> bool {
+        let newer = kept.is_none_or(|kept| {
+            (other.seconds, Reverse(other.at)) > (kept.seconds, Reverse(kept.at))
+        });
+        if newer {
+            *kept = Some(other);
+        }
+        newer
     }
 }
 
@@ -220,17 +251,18 @@ impl World {
 
     fn observe(&mut self, observation: &Observation, at: DateTime<Utc>) -> (Changed, Touched) {
         let first;
+        let heard = Heard::new(observation.timestamp, at);
         let known = self.reconciler_index.get(&observation.object).copied();
         let index = match known.and_then(|index| Some((index, self.reconciler(index)?.cluster))) {
             Some((index, cluster)) => {
-                first = self.hear_again(cluster, at).then_some(cluster);
+                first = self.hear_again(cluster, at, Some(heard)).then_some(cluster);
                 index
             }
             None => {
                 let Some(role) = Role::of(observation.object.kind()) else {
                     return (Changed::Nothing, Touched::Nothing);
                 };
-                let (cluster, is_first) = self.hear(observation.object.cluster(), at);
+                let (cluster, is_first) = self.hear(observation.object.cluster(), at, Some(heard));
                 first = is_first.then_some(cluster);
                 if role == Role::Source {
                     let changed = self.observe_source(cluster, observation);
@@ -260,24 +292,26 @@ impl World {
     }
 
     /// Returns whether it was not heard so early before.
-    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>) -> bool {
+    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>, heard: Option<Heard>) -> bool {
         let Some(cluster) = self.clusters.get_mut(cluster as usize) else { return false };
         let is_first = at < cluster.first_heard;
         cluster.first_heard = cluster.first_heard.min(at);
-        cluster.last_heard = cluster.last_heard.max(at);
+        if let Some(heard) = heard {
+            Heard::join(&mut cluster.last_heard, heard);
+        }
         is_first
     }
 
     /// Notes that a cluster was heard. Returns whether it was not heard so early before.
-    fn hear(&mut self, name: &str, at: DateTime<Utc>) -> (u32, bool) {
+    fn hear(&mut self, name: &str, at: DateTime<Utc>, heard: Option<Heard>) -> (u32, bool) {
         if let Some(index) = self.cluster_index.get(name).copied() {
-            return (index, self.hear_again(index, at));
+            return (index, self.hear_again(index, at, heard));
         }
         let index = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
         self.clusters.push(Cluster {
             name: name.into(),
             first_heard: at,
-            last_heard: at,
+            last_heard: heard,
             reconcilers: Vec::new(),
             refused: 0,
             sources: BTreeMap::new(),
@@ -330,9 +364,8 @@ impl World {
         };
         let Some(reconciler) = reconcilers.get_mut(index as usize) else { return Changed::Nothing };
         let (stood, head) = (reconciler.stands(), reconciler.head_key());
-        let heard = reconciler.last_heard < Some(at);
         let back = reconciler.is_removed();
-        reconciler.last_heard = reconciler.last_heard.max(Some(at));
+        let heard = Heard::join(&mut reconciler.last_heard, Heard::new(observation.timestamp, at));
         let back = back && !reconciler.is_removed();
         let seen = Seen {
             proof,
@@ -559,13 +592,7 @@ impl World {
         // A cluster is not heard by what a person says of it, so its first time must not move.
         let cluster = match self.cluster_index.get(name.cluster()) {
             Some(index) => *index,
-            None => {
-                let (index, _) = self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC);
-                if let Some(cluster) = self.clusters.get_mut(index as usize) {
-                    cluster.last_heard = DateTime::<Utc>::MIN_UTC;
-                }
-                index
-            }
+            None => self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC, None).0,
         };
         let Some(index) = self.intern(name, role, cluster) else {
             return (Changed::Nothing, Touched::Nothing);

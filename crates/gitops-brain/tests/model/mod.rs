@@ -5,6 +5,7 @@
 //! the rules in the order in which they are written.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -426,7 +427,9 @@ impl<'a> Model<'a> {
     }
 
     fn last_heard(&self, name: &ObjectName) -> Option<Time> {
-        self.all(name).iter().map(|seen| seen.at).max()
+        // The newest event, when it first came.
+        let newest = self.all(name).iter().max_by_key(|seen| (seen.key.0, Reverse(seen.at)));
+        newest.map(|seen| seen.at)
     }
 
     // Section 5: one reconciler.

@@ -11,7 +11,7 @@ use crate::JournalError;
 /// stored though the one who brought it has gone.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send>>;
 
-/// A durable, append-only list of facts, each of them once.
+/// A durable list of facts, each of them once, to which one appends.
 ///
 /// Positions grow from 1 in the order in which facts became durable: whoever has read up to a
 /// position misses nothing at or before it.
@@ -22,6 +22,10 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 
     /// Reads on after a position, at most `limit` facts. None are left if there are fewer.
     fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>>;
+
+    /// Removes the facts at some positions, which nothing follows from any more: the host has stored others
+    /// that say the same ([`gitops_brain::Brain::facts`]). Those that are not there are not missed.
+    fn remove(&self, positions: &[u64]) -> Answer<()>;
 
     /// Tells that other processes may have stored something, if there can be any: changes with each
     /// announcement. What is announced can be lost with a connection, so a host looks from time to time

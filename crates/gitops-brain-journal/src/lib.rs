@@ -1,6 +1,6 @@
 //! The journal of facts: what a brain took in, durably and in order.
 //!
-//! A [`Journal`] is append-only and holds each fact once, by [`Fact::id`]. A host appends a fact,
+//! A [`Journal`] is a list to which facts are appended, and holds each once, by [`Fact::id`]. A host appends a fact,
 //! and only then applies it to its [`Brain`] and answers whoever brought it; after a restart it reads
 //! them all and loads them. Facts stand in it as their lines ([`Fact::to_line`]), so that every
 //! release and every language reads them.

@@ -20,15 +20,19 @@ const READABLE_FROM: i32 = 1;
 /// Makes what is missing. One replica at a time does so.
 pub(crate) async fn run(client: &Client, lock: i64) -> Result<(), JournalError> {
     let known = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
-    client
-        .batch_execute(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({lock});
-             CREATE TABLE IF NOT EXISTS gitops_brain_schema (
-                 version       integer NOT NULL, -- how many steps were made
-                 readable_from integer NOT NULL  -- releases that know fewer must not use the tables
-             )"
-        ))
-        .await?;
+    client.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await?;
+    // Looked for first: `IF NOT EXISTS` asks for the right to make tables though they are there.
+    let there = client.query_one("SELECT to_regclass('gitops_brain_schema') IS NOT NULL", &[]);
+    if !there.await?.try_get(0)? {
+        client
+            .batch_execute(
+                "CREATE TABLE gitops_brain_schema (
+                     version       integer NOT NULL, -- how many steps were made
+                     readable_from integer NOT NULL  -- releases that know fewer must not use the tables
+                 )",
+            )
+            .await?;
+    }
     let found =
         client.query_opt("SELECT version, readable_from FROM gitops_brain_schema", &[]).await?;
     let (version, readable_from): (i32, i32) = match &found {

@@ -148,6 +148,26 @@ impl Journal for PostgresJournal {
         })
     }
 
+    fn remove(&self, positions: &[u64]) -> Answer<()> {
+        let reader = self.reader.clone();
+        let open = self.commands().is_some();
+        let positions: Vec<i64> =
+            positions.iter().filter_map(|position| i64::try_from(*position).ok()).collect();
+        Box::pin(async move {
+            if !open {
+                return Err(JournalError::closed());
+            }
+            let client = reader.client().await?;
+            client
+                .execute(
+                    "DELETE FROM gitops_brain_facts WHERE position = ANY ($1::bigint[])",
+                    &[&positions],
+                )
+                .await?;
+            Ok(())
+        })
+    }
+
     fn announced(&self) -> Option<watch::Receiver<u64>> {
         Some(self.announced.clone())
     }

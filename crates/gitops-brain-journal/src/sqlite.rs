@@ -41,6 +41,7 @@ pub struct SqliteJournal {
 enum Command {
     Append(Vec<Row>, Reply<Vec<Appended>>),
     Read { after: u64, limit: usize, reply: Reply<Vec<Entry>> },
+    Remove(Vec<u64>, Reply<()>),
     Limit(Option<u64>, Reply<()>),
     Close(Reply<()>),
 }
@@ -108,6 +109,11 @@ impl Journal for SqliteJournal {
 
     fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>> {
         self.ask(|reply| Command::Read { after: position, limit, reply })
+    }
+
+    fn remove(&self, positions: &[u64]) -> Answer<()> {
+        let positions = positions.to_vec();
+        self.ask(|reply| Command::Remove(positions, reply))
     }
 
     fn close(&self) -> Answer<()> {
@@ -184,6 +190,9 @@ impl Writer {
                 Command::Read { after, limit, reply } => {
                     // Whoever asked may have gone: nobody misses the answer then, here and below.
                     let _ = reply.send(self.read(after, limit));
+                }
+                Command::Remove(positions, reply) => {
+                    let _ = reply.send(self.remove(&positions));
                 }
                 Command::Limit(bytes, reply) => {
                     let _ = reply.send(self.limit(bytes));
@@ -264,6 +273,18 @@ impl Writer {
             entries.push(Entry::read(position, line)?);
         }
         Ok(entries)
+    }
+
+    fn remove(&mut self, positions: &[u64]) -> Result<(), JournalError> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut delete = transaction.prepare_cached("DELETE FROM facts WHERE position = ?1")?;
+            for position in positions {
+                delete.execute([position])?;
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     fn limit(&self, bytes: Option<u64>) -> Result<(), JournalError> {

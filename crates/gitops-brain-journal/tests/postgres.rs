@@ -134,6 +134,27 @@ async fn several_make_the_tables_at_the_same_time() {
     assert_eq!(told, "1");
 }
 
+/// Whoever makes the tables need not be who uses them.
+#[tokio::test]
+async fn tables_that_are_there_need_no_right_to_make_any() {
+    let place = place();
+    drop(place.open().await);
+    let database = place.url.rsplit('/').next().unwrap();
+    let role = format!("user_of_{}", database.split('?').next().unwrap());
+    let grant = format!(
+        "CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+         GRANT SELECT ON gitops_brain_schema TO {role};
+         GRANT SELECT, INSERT, DELETE ON gitops_brain_facts TO {role}"
+    );
+    place.server.sql(&place.url, &grant).unwrap();
+    let (scheme, rest) = place.url.split_once("://").unwrap();
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    let journal = PostgresJournal::open(&format!("{scheme}://{role}@{host}")).await.unwrap();
+    assert!(journal.append(&[fact(1)]).await.unwrap()[0].new);
+    journal.remove(&[1]).await.unwrap();
+    assert!(journal.read_after(0, 10).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn tables_of_a_newer_release_are_used_only_if_it_says_so() {
     let place = place();

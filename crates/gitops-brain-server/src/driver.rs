@@ -20,11 +20,6 @@ use crate::{
 /// heard.
 const FLUSH_EVERY: Duration = Duration::from_mins(1);
 
-/// How often what is no longer needed is forgotten, and when first: not at once, so that a server
-/// that restarts again and again has other things to do.
-const FORGET_EVERY: Duration = Duration::from_hours(24);
-const FORGET_FIRST: Duration = Duration::from_mins(10);
-
 /// How long the clock sleeps at most: the machine may have been asleep, or its clock set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -305,26 +300,6 @@ pub(crate) async fn flush_heartbeats(inner: &Inner) {
     match stored {
         Ok(stored) => tracing::debug!(facts = stored.len(), "stored heartbeats"),
         Err(_) => inner.live().keep_heartbeats(facts),
-    }
-}
-
-/// Forgets what is no longer needed from time to time.
-pub(crate) async fn forget(inner: Arc<Inner>) {
-    let mut stop = inner.stop.subscribe();
-    let mut sleep = FORGET_FIRST;
-    while !*stop.borrow_and_update() {
-        tokio::select! {
-            () = time::sleep(sleep) => {
-                sleep = FORGET_EVERY;
-                let now = now();
-                let Some(before) = now.checked_sub_signed(inner.retention) else { continue };
-                let fact = Fact::new(now, FactBody::Forgotten { before });
-                if inner.submit(vec![fact]).await.is_ok() {
-                    tracing::info!(%before, "forgot what is no longer needed");
-                }
-            }
-            _ = stop.changed() => {}
-        }
     }
 }
 

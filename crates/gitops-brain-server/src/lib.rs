@@ -97,6 +97,7 @@
 mod ancestry;
 mod auth;
 mod badge;
+mod compaction;
 mod config;
 mod config_file;
 mod connections;

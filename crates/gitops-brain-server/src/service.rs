@@ -21,6 +21,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::{
     auth::Gate,
+    compaction,
     config::Config,
     driver::{self, Submission},
     failures::Failures,
@@ -136,7 +137,7 @@ impl Service {
             tokio::spawn(driver::write(inner.clone(), receiver)),
             tokio::spawn(driver::keep_time(inner.clone())),
             tokio::spawn(driver::flush(inner.clone())),
-            tokio::spawn(driver::forget(inner.clone())),
+            tokio::spawn(compaction::keep_small(inner.clone())),
         ];
         if let Some(announced) = inner.journal.announced() {
             tasks.push(tokio::spawn(driver::follow(inner.clone(), announced)));
@@ -188,6 +189,19 @@ impl Service {
         *self.0.gate.write().unwrap_or_else(PoisonError::into_inner) = gate;
         tracing::info!("keys and tokens are read again");
         Ok(())
+    }
+
+    /// Forgets what is older than the retention and no longer needed, and makes the journal as small as
+    /// says the same, but for the last day. It is done once a day by itself. Returns how many facts were
+    /// removed from the journal.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be used now. Nothing is lost then.
+    pub async fn compact(&self) -> Result<usize, JournalError> {
+        compaction::compact(&self.0)
+            .await
+            .map_err(|problem| JournalError::Unavailable { cause: problem.detail().to_owned() })
     }
 
     /// Looks at the brain. Nothing else goes on meanwhile, so be brief.

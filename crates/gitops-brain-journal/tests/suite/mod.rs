@@ -20,6 +20,7 @@ macro_rules! for_store {
             many_append_at_a_time
             nobody_waits_and_yet_it_is_stored
             a_large_batch_is_stored_whole
+            what_is_removed_leaves_the_others_where_they_were
         );
     };
     ($store:expr; $($name:ident)*) => {
@@ -67,6 +68,25 @@ pub(crate) async fn what_was_answered_is_there_after_reopening(store: &impl Stor
             journal.read_after(0, 1).await.unwrap_err();
         }
     }
+}
+
+pub(crate) async fn what_is_removed_leaves_the_others_where_they_were(store: &impl Store) {
+    let journal = store.open().await;
+    let facts: Vec<_> = (1..=5).map(fact).collect();
+    journal.append(&facts).await.unwrap();
+    journal.remove(&[1, 3, 5, 99]).await.unwrap();
+    let positions = async |journal: &Arc<dyn Journal>| {
+        let entries = journal.read_after(0, 10).await.unwrap();
+        entries.iter().map(|entry| entry.position).collect::<Vec<_>>()
+    };
+    assert_eq!(positions(&journal).await, [2, 4]);
+    // A position is never given twice, though the last one is free.
+    let appended = journal.append(&[fact(6), fact(3)]).await.unwrap();
+    assert!(appended.iter().all(|one| one.new && one.position > 5), "{appended:?}");
+    let before = positions(&journal).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    assert_eq!(positions(&store.open().await).await, before);
 }
 
 pub(crate) async fn many_append_at_a_time(store: &impl Store) {

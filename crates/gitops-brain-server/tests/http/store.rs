@@ -63,6 +63,10 @@ impl Journal for Fickle {
         self.inner.read_after(position, limit)
     }
 
+    fn remove(&self, positions: &[u64]) -> Answer<()> {
+        self.inner.remove(positions)
+    }
+
     fn close(&self) -> Answer<()> {
         self.inner.close()
     }

@@ -1,6 +1,6 @@
 //! What every store of facts does.
 
-use std::{fmt, pin::Pin};
+use std::{fmt, pin::Pin, time::Duration};
 
 use gitops_brain::Fact;
 use tokio::sync::watch;
@@ -27,6 +27,14 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// that say the same ([`gitops_brain::Brain::facts`]). Those that are not there are not missed.
     fn remove(&self, positions: &[u64]) -> Answer<()>;
 
+    /// Takes a cursor for a while, and tells where it stands: for a reader that must go on where it, or
+    /// another process in its place, was. `None` while another holder has it. Its time begins anew whenever
+    /// it is taken or moved by its holder.
+    fn take_cursor(&self, name: &str, holder: &str, lease: Duration) -> Answer<Option<Cursor>>;
+
+    /// Moves a cursor, durably. Whether it was this holder's still; if not, it was not moved.
+    fn move_cursor(&self, name: &str, holder: &str, lease: Duration, to: u64) -> Answer<bool>;
+
     /// Tells that other processes may have stored something, if there can be any: changes with each
     /// announcement. What is announced can be lost with a connection, so a host looks from time to time
     /// too.
@@ -36,6 +44,22 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 
     /// Finishes what was begun and lets go of the store. What is asked of it afterwards fails.
     fn close(&self) -> Answer<()>;
+}
+
+/// Where a reader is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Cursor {
+    /// The position up to which it has read. `None`: it has not begun.
+    pub position: Option<u64>,
+}
+
+impl Cursor {
+    /// A cursor at a position.
+    #[must_use]
+    pub fn new(position: Option<u64>) -> Self {
+        Self { position }
+    }
 }
 
 /// What became of a fact that was appended.

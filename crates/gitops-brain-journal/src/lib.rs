@@ -63,6 +63,6 @@ mod sqlite;
 pub use crate::postgres::PostgresJournal;
 pub use crate::{
     error::JournalError,
-    journal::{Answer, Appended, Entry, Journal},
+    journal::{Answer, Appended, Cursor, Entry, Journal},
     sqlite::SqliteJournal,
 };

@@ -15,7 +15,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{Answer, Appended, Entry, Journal, JournalError, migrations, row::Row};
+use crate::{Answer, Appended, Cursor, Entry, Journal, JournalError, migrations, row::Row};
 
 /// Held while a batch gets its positions and is committed, by all who use the database: "GOBr" in ASCII.
 /// So the order of the positions is the order in which facts become visible.
@@ -165,6 +165,40 @@ impl Journal for PostgresJournal {
                 )
                 .await?;
             Ok(())
+        })
+    }
+
+    fn take_cursor(&self, name: &str, holder: &str, lease: Duration) -> Answer<Option<Cursor>> {
+        const TAKE: &str = "
+            INSERT INTO gitops_brain_cursors AS cursor (name, holder, held_until)
+            VALUES ($1, $2, now() + $3 * interval '1 second')
+            ON CONFLICT (name) DO UPDATE
+                SET holder = excluded.holder, held_until = excluded.held_until
+                WHERE cursor.holder = excluded.holder OR cursor.held_until < now()
+            RETURNING position";
+        let reader = self.reader.clone();
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Box::pin(async move {
+            let client = reader.client().await?;
+            let held = client.query_opt(TAKE, &[&name, &holder, &lease.as_secs_f64()]).await?;
+            let Some(row) = held else { return Ok(None) };
+            let position: Option<i64> = row.try_get(0)?;
+            Ok(Some(Cursor::new(position.map(i64::unsigned_abs))))
+        })
+    }
+
+    fn move_cursor(&self, name: &str, holder: &str, lease: Duration, to: u64) -> Answer<bool> {
+        const MOVE: &str = "
+            UPDATE gitops_brain_cursors
+            SET position = $3, held_until = now() + $4 * interval '1 second'
+            WHERE name = $1 AND holder = $2";
+        let reader = self.reader.clone();
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        Box::pin(async move {
+            let client = reader.client().await?;
+            let to = i64::try_from(to).unwrap_or(i64::MAX);
+            let moved = client.execute(MOVE, &[&name, &holder, &to, &lease.as_secs_f64()]).await?;
+            Ok(moved == 1)
         })
     }
 

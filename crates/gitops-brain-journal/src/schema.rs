@@ -7,32 +7,37 @@ use crate::JournalError;
 /// Tells our files from those of other programs: "GOBr" in ASCII.
 const APPLICATION_ID: i64 = 0x474F_4272;
 
-/// The form of the tables that this release writes.
-const VERSION: i64 = 1;
-
-/// `AUTOINCREMENT`, so that a position is never used twice, even if rows are deleted one day.
-const TABLES: &str = "
-    CREATE TABLE facts (
+/// Each brings the tables from one version to the next. `AUTOINCREMENT`, so that a position is never used twice, even if rows are deleted one day.
+const STEPS: [&str; 2] = [
+    "CREATE TABLE facts (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
         id       BLOB    NOT NULL UNIQUE,
         at       INTEGER NOT NULL, -- milliseconds since 1970
         line     TEXT    NOT NULL
-    ) STRICT;
-";
+    ) STRICT",
+    "CREATE TABLE cursors (
+        name     TEXT    PRIMARY KEY,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+];
 
 /// Makes sure that the file is a sound journal of ours, or makes one of an empty file. Everything
 /// else is refused before the first write.
 pub(crate) fn prepare(connection: &mut Connection) -> Result<(), JournalError> {
     let application_id = pragma(connection, "application_id")?;
     let version = pragma(connection, "user_version")?;
+    let newest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application_id, version) {
-        (0, 0) if tables == 0 => create(connection),
-        (APPLICATION_ID, VERSION) => check(connection),
-        (APPLICATION_ID, newer) if newer > VERSION => Err(JournalError::Newer {
-            cause: format!("schema {newer}, this release reads up to {VERSION}"),
+        (0, 0) if tables == 0 => upgrade(connection, 0),
+        (APPLICATION_ID, version) if version > newest => Err(JournalError::Newer {
+            cause: format!("schema {version}, this release reads up to {newest}"),
         }),
+        (APPLICATION_ID, version @ 1..) => {
+            check(connection)?;
+            upgrade(connection, version)
+        }
         (APPLICATION_ID, version) => {
             Err(JournalError::Corrupt { cause: format!("there is no schema {version}") })
         }
@@ -42,11 +47,18 @@ pub(crate) fn prepare(connection: &mut Connection) -> Result<(), JournalError> {
     }
 }
 
-fn create(connection: &mut Connection) -> Result<(), JournalError> {
+/// Brings the tables up to date, all steps or none.
+fn upgrade(connection: &mut Connection, version: i64) -> Result<(), JournalError> {
+    let made = usize::try_from(version).unwrap_or_default();
+    if made == STEPS.len() {
+        return Ok(());
+    }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(TABLES)?;
+    for step in STEPS.iter().skip(made) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "user_version", STEPS.len())?;
     Ok(transaction.commit()?)
 }
 

@@ -12,7 +12,7 @@ use gitops_brain::Fact;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::{Answer, Appended, Entry, Journal, JournalError, row::Row, schema};
+use crate::{Answer, Appended, Cursor, Entry, Journal, JournalError, row::Row, schema};
 
 /// How long opening waits for another process to let go of the file: a server that is replaced needs
 /// a moment to stop.
@@ -42,6 +42,8 @@ enum Command {
     Append(Vec<Row>, Reply<Vec<Appended>>),
     Read { after: u64, limit: usize, reply: Reply<Vec<Entry>> },
     Remove(Vec<u64>, Reply<()>),
+    TakeCursor(String, Reply<Option<Cursor>>),
+    MoveCursor(String, u64, Reply<bool>),
     Limit(Option<u64>, Reply<()>),
     Close(Reply<()>),
 }
@@ -114,6 +116,17 @@ impl Journal for SqliteJournal {
     fn remove(&self, positions: &[u64]) -> Answer<()> {
         let positions = positions.to_vec();
         self.ask(|reply| Command::Remove(positions, reply))
+    }
+
+    // No other process can have the file: the holder is always this one.
+    fn take_cursor(&self, name: &str, _: &str, _: Duration) -> Answer<Option<Cursor>> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::TakeCursor(name, reply))
+    }
+
+    fn move_cursor(&self, name: &str, _: &str, _: Duration, to: u64) -> Answer<bool> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::MoveCursor(name, to, reply))
     }
 
     fn close(&self) -> Answer<()> {
@@ -193,6 +206,12 @@ impl Writer {
                 }
                 Command::Remove(positions, reply) => {
                     let _ = reply.send(self.remove(&positions));
+                }
+                Command::TakeCursor(name, reply) => {
+                    let _ = reply.send(self.cursor(&name).map(Some));
+                }
+                Command::MoveCursor(name, to, reply) => {
+                    let _ = reply.send(self.move_cursor(&name, to).map(|()| true));
                 }
                 Command::Limit(bytes, reply) => {
                     let _ = reply.send(self.limit(bytes));
@@ -285,6 +304,21 @@ impl Writer {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    fn cursor(&self, name: &str) -> Result<Cursor, JournalError> {
+        let mut select =
+            self.connection.prepare_cached("SELECT position FROM cursors WHERE name = ?1")?;
+        Ok(Cursor::new(select.query_row([name], |row| row.get(0)).optional()?))
+    }
+
+    fn move_cursor(&self, name: &str, to: u64) -> Result<(), JournalError> {
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO cursors (name, position) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+        )?;
+        insert.execute(params![name, to])?;
+        Ok(())
     }
 
     fn limit(&self, bytes: Option<u64>) -> Result<(), JournalError> {

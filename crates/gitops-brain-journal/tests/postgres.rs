@@ -6,11 +6,11 @@ mod suite;
 
 use std::{sync::Arc, time::Duration};
 
-use gitops_brain_journal::{Journal, PostgresJournal};
+use gitops_brain_journal::{Cursor, Journal, PostgresJournal};
 use gitops_brain_tests::postgres::Postgres;
 use tokio::time;
 
-use suite::{Store, fact};
+use suite::{LEASE, Store, fact};
 
 /// A server of its own for each test, with one database.
 struct Place {
@@ -156,12 +156,45 @@ async fn tables_that_are_there_need_no_right_to_make_any() {
 }
 
 #[tokio::test]
+async fn tables_of_an_older_release_are_brought_up_to_date() {
+    let place = place();
+    place.open().await.append(&[fact(1)]).await.unwrap();
+    place
+        .server
+        .sql(
+            &place.url,
+            "DROP TABLE gitops_brain_cursors; UPDATE gitops_brain_schema SET version = 1",
+        )
+        .unwrap();
+    let journal = place.open().await;
+    assert_eq!(journal.read_after(0, 10).await.unwrap().len(), 1);
+    assert!(journal.move_cursor("reader", "one", LEASE, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_cursor_has_one_holder_at_a_time() {
+    let place = place();
+    let (one, other) = (place.open().await, place.open().await);
+    assert!(one.take_cursor("reader", "one", LEASE).await.unwrap().is_some());
+    assert!(one.move_cursor("reader", "one", LEASE, 7).await.unwrap());
+    assert_eq!(other.take_cursor("reader", "other", LEASE).await.unwrap(), None);
+    assert!(!other.move_cursor("reader", "other", LEASE, 9).await.unwrap());
+    // The one falls silent, and the other goes on where it was.
+    let short = Duration::from_millis(50);
+    assert!(one.move_cursor("reader", "one", short, 8).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let taken = other.take_cursor("reader", "other", LEASE).await.unwrap();
+    assert_eq!(taken, Some(Cursor::new(Some(8))));
+    assert!(!one.move_cursor("reader", "one", LEASE, 9).await.unwrap(), "it is the other's now");
+}
+
+#[tokio::test]
 async fn tables_of_a_newer_release_are_used_only_if_it_says_so() {
     let place = place();
     drop(place.open().await);
-    place.server.sql(&place.url, "UPDATE gitops_brain_schema SET version = 2").unwrap();
+    place.server.sql(&place.url, "UPDATE gitops_brain_schema SET version = 3").unwrap();
     drop(place.open().await);
-    place.server.sql(&place.url, "UPDATE gitops_brain_schema SET readable_from = 2").unwrap();
+    place.server.sql(&place.url, "UPDATE gitops_brain_schema SET readable_from = 3").unwrap();
     let error = PostgresJournal::open(&place.url).await.unwrap_err();
     assert_eq!(error.code(), "store.newer", "{error}");
 }

@@ -13,7 +13,7 @@ use gitops_brain_journal::{Journal, JournalError, SqliteJournal};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use suite::{Store, fact};
+use suite::{LEASE, Store, fact};
 
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -126,9 +126,21 @@ async fn the_file_of_another_program_or_a_newer_release_is_refused() {
     fs::remove_file(&path).unwrap();
     SqliteJournal::open(&path).unwrap().close().await.unwrap();
     let connection = Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     refused(&path, "store.newer");
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_release_is_brought_up_to_date() {
+    let (_folder, path) = place();
+    SqliteJournal::open(&path).unwrap().append(&[fact(1)]).await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE cursors; PRAGMA user_version = 1").unwrap();
+    drop(connection);
+    let journal = SqliteJournal::open(&path).unwrap();
+    assert_eq!(journal.read_after(0, 10).await.unwrap().len(), 1);
+    assert!(journal.move_cursor("reader", "one", LEASE, 1).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What every journal does, whatever keeps it.
 #![expect(clippy::indexing_slicing, reason = "these are tests")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gitops_brain::{Ancestry, Fact, FactBody, Parents};
 use gitops_brain_journal::Journal;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// A place that journals are opened in, one after the other.
 pub(crate) trait Store {
@@ -21,6 +23,7 @@ macro_rules! for_store {
             nobody_waits_and_yet_it_is_stored
             a_large_batch_is_stored_whole
             what_is_removed_leaves_the_others_where_they_were
+            a_cursor_stands_where_it_was_moved_to
         );
     };
     ($store:expr; $($name:ident)*) => {
@@ -87,6 +90,23 @@ pub(crate) async fn what_is_removed_leaves_the_others_where_they_were(store: &im
     journal.close().await.unwrap();
     drop(journal);
     assert_eq!(positions(&store.open().await).await, before);
+}
+
+pub(crate) async fn a_cursor_stands_where_it_was_moved_to(store: &impl Store) {
+    let journal = store.open().await;
+    let take = async |journal: &Arc<dyn Journal>, name: &str| {
+        journal.take_cursor(name, "one", LEASE).await.unwrap().unwrap().position
+    };
+    assert_eq!(take(&journal, "reader").await, None);
+    assert_eq!(take(&journal, "other").await, None);
+    for to in [3, 17, 5] {
+        assert!(journal.move_cursor("reader", "one", LEASE, to).await.unwrap());
+    }
+    assert_eq!(take(&journal, "reader").await, Some(5));
+    assert_eq!(take(&journal, "other").await, None);
+    journal.close().await.unwrap();
+    drop(journal);
+    assert_eq!(take(&store.open().await, "reader").await, Some(5));
 }
 
 pub(crate) async fn many_append_at_a_time(store: &impl Store) {

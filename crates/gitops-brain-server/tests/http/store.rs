@@ -10,7 +10,7 @@ use std::{
 };
 
 use gitops_brain::Fact;
-use gitops_brain_journal::{Answer, Appended, Entry, Journal, JournalError, SqliteJournal};
+use gitops_brain_journal::{Answer, Appended, Cursor, Entry, Journal, JournalError, SqliteJournal};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -65,6 +65,14 @@ impl Journal for Fickle {
 
     fn remove(&self, positions: &[u64]) -> Answer<()> {
         self.inner.remove(positions)
+    }
+
+    fn take_cursor(&self, name: &str, holder: &str, lease: Duration) -> Answer<Option<Cursor>> {
+        self.inner.take_cursor(name, holder, lease)
+    }
+
+    fn move_cursor(&self, name: &str, holder: &str, lease: Duration, to: u64) -> Answer<bool> {
+        self.inner.move_cursor(name, holder, lease, to)
     }
 
     fn close(&self) -> Answer<()> {

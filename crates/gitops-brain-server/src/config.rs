@@ -13,6 +13,7 @@ use gitops_brain::{ClusterName, EnvironmentName, HealthChecks, Policy, Require, 
 
 use crate::{
     config_file,
+    receiver::Receiver,
     secret::{self, Secret, TokenDigest},
     tls::Tls,
 };
@@ -39,6 +40,10 @@ pub struct Config {
     pub clusters: BTreeMap<ClusterName, Cluster>,
     /// How connections are encrypted. Without it, only an ingress before the server can do so.
     pub tls: Option<Tls>,
+    /// The address at which people reach the server, for links.
+    pub url: Option<String>,
+    /// Who is told of settled rollouts.
+    pub receivers: Vec<Receiver>,
     /// Environments and reconcilers.
     pub policy: Policy,
     /// Whether `/metrics` is for everybody. Else it needs a token with the scope `read`.
@@ -220,6 +225,8 @@ impl Default for Config {
             insecure: false,
             clusters: BTreeMap::new(),
             tls: None,
+            url: None,
+            receivers: Vec::new(),
             policy: Policy::default(),
             public_metrics: false,
             tokens: Vec::new(),
@@ -523,17 +530,33 @@ impl Config {
         }
         for token in &self.tokens {
             let scopes: Vec<_> = token.scopes.iter().map(|scope| scope.as_str()).collect();
-            let environments = match &token.environments {
-                Some(names) => {
-                    names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ")
-                }
-                None => "all environments".to_owned(),
-            };
+            let environments = environments(token.environments.as_ref());
             writeln!(text, "  {}: {} in {environments}", token.name, scopes.join(", "))?;
         }
         self.write_push(text)?;
+        self.write_receivers(text)?;
         for warning in self.warnings() {
             writeln!(text, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
+    fn write_receivers(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "tells")?;
+        if self.receivers.is_empty() {
+            writeln!(text, "  nobody")?;
+        }
+        for receiver in &self.receivers {
+            let outcomes: Vec<_> =
+                receiver.outcomes.iter().map(|outcome| outcome.as_str()).collect();
+            let environments = environments(receiver.environments.as_ref());
+            writeln!(
+                text,
+                "  {}: of {} in {environments} ({})",
+                receiver.name,
+                outcomes.join(", "),
+                receiver.channel
+            )?;
         }
         Ok(())
     }
@@ -636,6 +659,13 @@ fn counted(count: usize, what: &str) -> Option<String> {
         1 => Some(format!("1 {what}")),
         count => Some(format!("{count} {what}s")),
     }
+}
+
+fn environments(names: Option<&BTreeSet<EnvironmentName>>) -> String {
+    names.map_or_else(
+        || "all environments".to_owned(),
+        |names| names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", "),
+    )
 }
 
 fn health_checks(health_checks: HealthChecks) -> &'static str {

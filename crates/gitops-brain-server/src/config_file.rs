@@ -4,9 +4,10 @@ use std::{
     collections::BTreeSet, fmt::Display, ops::Range, path::PathBuf, str::FromStr, time::Duration,
 };
 
+use axum::http::Uri;
 use gitops_brain::{
-    ClusterName, Environment, EnvironmentName, HealthChecks, MAX_KEYS, ReconcilerPolicy, Require,
-    Selector, parse_duration,
+    ClusterName, Environment, EnvironmentName, HealthChecks, MAX_KEYS, Outcome, ReconcilerPolicy,
+    Require, Selector, parse_duration,
 };
 use tokio_rustls::rustls::pki_types::DnsName;
 use toml::{
@@ -16,6 +17,7 @@ use toml::{
 
 use crate::{
     config::{Cluster, Config, Fault, GitHost, Scope, Token, parse_database, parse_listen},
+    receiver::{Channel, GitHub, Receiver, is_repository},
     secret::{self, Secret, TokenDigest},
     tls::Tls,
     webhook,
@@ -59,7 +61,9 @@ impl Reader<'_> {
             "database",
             "retention",
             "insecure",
+            "url",
             "tls",
+            "receivers",
             "clusters",
             "environments",
             "reconcilers",
@@ -76,6 +80,7 @@ impl Reader<'_> {
             config.database = database;
         }
         self.duration(root, "", "retention", &mut config.retention);
+        config.url = self.text_with(root, "", "url", web_address);
         self.truth(root, "", "insecure", &mut config.insecure);
         if let Some(metrics) = self.table(root, "", "metrics") {
             self.known(metrics, "metrics", &["public"]);
@@ -129,22 +134,144 @@ impl Reader<'_> {
                 }
             }
         }
-        if let Some(tokens) = root.get("tokens") {
-            let Some(list) = tokens.get_ref().as_array() else {
-                return self.mistyped(tokens, "tokens", "a list: write `[[tokens]]`");
-            };
-            for value in list {
-                let path = "tokens";
-                match value.get_ref().as_table() {
-                    Some(table) => {
-                        if let Some(token) = self.token(value, table, path, config) {
-                            config.tokens.push(token);
-                        }
-                    }
-                    None => self.mistyped(value, path, "a table"),
+        for (value, table) in self.tables(root, "tokens") {
+            if let Some(token) = self.token(value, table, "tokens", config) {
+                config.tokens.push(token);
+            }
+        }
+        for (value, table) in self.tables(root, "receivers") {
+            if let Some(receiver) = self.receiver(value, table, "receivers", config) {
+                config.receivers.push(receiver);
+            }
+        }
+    }
+
+    /// Somebody to be told.
+    fn receiver(
+        &mut self,
+        value: &Value<'_>,
+        table: &DeTable<'_>,
+        path: &str,
+        config: &Config,
+    ) -> Option<Receiver> {
+        const KEYS: &[&str] = &["name", "type", "environments", "outcomes"];
+        const TYPES: [(&str, &[&str]); 4] = [
+            ("generic", &["address", "hmac_key"]),
+            ("slack", &["address"]),
+            ("github-deployment", &["address", "token", "repositories"]),
+            ("github-status", &["address", "token", "repositories"]),
+        ];
+        let types = TYPES.map(|(name, own)| (name, (name, own)));
+        let Some((kind, own)) = self.one_of(table, path, "type", &types) else {
+            if table.get("type").is_none() {
+                self.fault(value.span(), format!("{path}: `type` is missing"));
+            }
+            return None;
+        };
+        self.known(table, path, &[KEYS, own].concat());
+        let name = self.text(table, path, "name").map(|(_, name)| name.to_owned());
+        let channel = match kind {
+            "generic" => {
+                let hmac_key = self
+                    .text(table, path, "hmac_key")
+                    .map(|(value, place)| self.secret(value, &join(path, "hmac_key"), place));
+                self.address(value, table, path)
+                    .map(|address| Channel::Generic { address, hmac_key: hmac_key.flatten() })
+            }
+            "slack" => self.address(value, table, path).map(|address| Channel::Slack { address }),
+            _ => self.github(value, table, path).map(|github| {
+                if kind == "github-status" {
+                    Channel::GitHubStatus(github)
+                } else {
+                    Channel::GitHubDeployment(github)
+                }
+            }),
+        };
+        let environments = self.environments(table, path, config);
+        let outcomes = table.get("outcomes").map(|_| self.outcomes(table, path));
+        let Some(name) = name else {
+            self.fault(value.span(), format!("{path}: `name` is missing"));
+            return None;
+        };
+        if config.receivers.iter().any(|receiver| receiver.name == name) {
+            let name = name.escape_debug();
+            self.fault(value.span(), format!("{path}: there are two with the name `{name}`"));
+        }
+        let mut receiver = Receiver::new(name, channel?);
+        receiver.environments = environments;
+        if let Some(outcomes) = outcomes {
+            receiver.outcomes = outcomes;
+        }
+        Some(receiver)
+    }
+
+    fn outcomes(&mut self, table: &DeTable<'_>, path: &str) -> BTreeSet<Outcome> {
+        let mut outcomes = BTreeSet::new();
+        for (value, text) in self.texts(table, path, "outcomes") {
+            let known = [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut];
+            match known.into_iter().find(|outcome| outcome.as_str() == text) {
+                Some(outcome) => {
+                    outcomes.insert(outcome);
+                }
+                None => {
+                    let (text, known) =
+                        (text.escape_debug(), known.map(Outcome::as_str).join(", "));
+                    let message =
+                        format!("{path}.outcomes: `{text}` is no final outcome: there are {known}");
+                    self.fault(value.span(), message);
                 }
             }
         }
+        outcomes
+    }
+
+    /// Where to send something: an address, which may be a secret.
+    fn address(&mut self, value: &Value<'_>, table: &DeTable<'_>, path: &str) -> Option<Secret> {
+        let Some((place, text)) = self.text(table, path, "address") else {
+            if table.get("address").is_none() {
+                self.fault(value.span(), format!("{path}: `address` is missing"));
+            }
+            return None;
+        };
+        let path = join(path, "address");
+        let address = if text.starts_with("env:") || text.starts_with("file:") {
+            self.secret(place, &path, text)?
+        } else {
+            Secret::new(text)
+        };
+        let written = String::from_utf8_lossy(address.expose().trim_ascii());
+        if let Err(message) = web_address(&written) {
+            self.fault(place.span(), format!("{path}: {message}"));
+            return None;
+        }
+        Some(address)
+    }
+
+    fn github(&mut self, value: &Value<'_>, table: &DeTable<'_>, path: &str) -> Option<GitHub> {
+        let token = self
+            .text(table, path, "token")
+            .and_then(|(value, place)| self.secret(value, &join(path, "token"), place));
+        let mut repositories = Vec::new();
+        for (value, text) in self.texts(table, path, "repositories") {
+            if !is_repository(&text.replace("/*", "/x")) {
+                let text = text.escape_debug();
+                let message =
+                    format!("{path}.repositories: write `owner/name` or `owner/*`, not `{text}`");
+                self.fault(value.span(), message);
+            }
+            repositories.push(text.to_owned());
+        }
+        for key in ["token", "repositories"] {
+            if table.get(key).is_none() {
+                self.fault(value.span(), format!("{path}: `{key}` is missing"));
+            }
+        }
+        let address = self.text_with(table, path, "address", web_address);
+        let mut github = GitHub::new(token?, repositories);
+        if let Some(address) = address {
+            github.address = address;
+        }
+        Some(github)
     }
 
     fn cluster(&mut self, table: &DeTable<'_>, path: &str) -> Cluster {
@@ -283,23 +410,7 @@ impl Reader<'_> {
                 }
             }
         }
-        let environments = table.get("environments").map(|_| {
-            let mut environments = BTreeSet::new();
-            for (value, text) in self.texts(table, path, "environments") {
-                let path = format!("{path}.environments");
-                match EnvironmentName::new(text) {
-                    Ok(name) if !config.policy.knows(&name) => {
-                        let message = format!("{path}: environment {name} is not declared");
-                        self.fault(value.span(), message);
-                    }
-                    Ok(name) => {
-                        environments.insert(name);
-                    }
-                    Err(error) => self.fault(value.span(), format!("{path}: {error}")),
-                }
-            }
-            environments
-        });
+        let environments = self.environments(table, path, config);
         let Some(name) = name else {
             self.fault(value.span(), format!("{path}: `name` is missing"));
             return None;
@@ -314,6 +425,31 @@ impl Reader<'_> {
         let mut token = Token::new(name, digest?, scopes);
         token.environments = environments;
         Some(token)
+    }
+
+    /// The environments that something is confined to, if it is.
+    fn environments(
+        &mut self,
+        table: &DeTable<'_>,
+        path: &str,
+        config: &Config,
+    ) -> Option<BTreeSet<EnvironmentName>> {
+        table.get("environments")?;
+        let mut environments = BTreeSet::new();
+        for (value, text) in self.texts(table, path, "environments") {
+            let path = format!("{path}.environments");
+            match EnvironmentName::new(text) {
+                Ok(name) if !config.policy.knows(&name) => {
+                    let message = format!("{path}: environment {name} is not declared");
+                    self.fault(value.span(), message);
+                }
+                Ok(name) => {
+                    environments.insert(name);
+                }
+                Err(error) => self.fault(value.span(), format!("{path}: {error}")),
+            }
+        }
+        Some(environments)
     }
 
     fn secrets(&mut self, table: &DeTable<'_>, path: &str, key: &str) -> Vec<Secret> {
@@ -386,6 +522,27 @@ impl Reader<'_> {
             }
         }
         named
+    }
+
+    /// The tables of a list.
+    fn tables<'t, 'i>(
+        &mut self,
+        root: &'t DeTable<'i>,
+        key: &str,
+    ) -> Vec<(&'t Value<'i>, &'t DeTable<'i>)> {
+        let Some(value) = root.get(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            self.mistyped(value, key, &format!("a list: write `[[{key}]]`"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for value in list {
+            match value.get_ref().as_table() {
+                Some(table) => tables.push((value, table)),
+                None => self.mistyped(value, key, "a table"),
+            }
+        }
+        tables
     }
 
     fn table<'t, 'i>(
@@ -504,6 +661,16 @@ impl Reader<'_> {
         let before = self.text.bytes().take(span.start);
         let line = before.filter(|byte| *byte == b'\n').count() + 1;
         self.found.push((line, message));
+    }
+}
+
+/// An address for `http` or `https`, without a slash at its end.
+fn web_address(text: &str) -> Result<String, String> {
+    let uri: Option<Uri> = text.parse().ok();
+    match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
+        Some((Some("http" | "https"), Some(_))) => Ok(text.trim_end_matches('/').to_owned()),
+        // It may be a secret, so it is not shown.
+        _ => Err("it is no address, as `https://example.com/path`".to_owned()),
     }
 }
 

@@ -108,10 +108,12 @@ mod health;
 mod limits;
 mod live;
 mod metrics;
+mod notifications;
 mod pages;
 mod peer;
 mod problem;
 mod push;
+mod receiver;
 mod reconcilers;
 mod request;
 mod rollouts;
@@ -133,6 +135,7 @@ pub use crate::{
         MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_STREAMS, MAX_WAIT,
         MAX_WAITERS, MAX_WAITERS_PER_TOKEN,
     },
+    receiver::{Channel, GitHub, Receiver},
     router::router,
     secret::{Secret, TokenDigest},
     server::{ServeError, Server, bind, bind_with, open, serve},

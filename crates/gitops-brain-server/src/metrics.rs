@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     rejected: Family<Rejected, Counter>,
     append: Histogram,
     settlements: Family<Settled, Counter>,
+    notifications: Family<Notification, Counter>,
     time_to_applied: Family<Environment, Histogram, fn() -> Histogram>,
     time_to_healthy: Family<Environment, Histogram, fn() -> Histogram>,
     waiters: Gauge,
@@ -69,6 +70,12 @@ struct Settled {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Notification {
+    receiver: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Environment {
     environment: String,
 }
@@ -87,6 +94,7 @@ impl Metrics {
             rejected: Family::default(),
             append: Histogram::new(JOURNAL_SECONDS),
             settlements: Family::default(),
+            notifications: Family::default(),
             time_to_applied: Family::new_with_constructor(rollout),
             time_to_healthy: Family::new_with_constructor(rollout),
             waiters: Gauge::default(),
@@ -122,6 +130,11 @@ impl Metrics {
             "settlements",
             "Rollouts whose outcome became final, and was recorded by this server",
             self.settlements.clone(),
+        );
+        registry.register(
+            "notifications",
+            "What became of telling a receiver of a settled rollout, by this server",
+            self.notifications.clone(),
         );
         registry.register_with_unit(
             "time_to_applied",
@@ -179,6 +192,11 @@ impl Metrics {
     pub(crate) fn settled(&self, environment: &str, outcome: Outcome) {
         let (environment, outcome) = (environment.to_owned(), outcome.as_str());
         self.settlements.get_or_create(&Settled { environment, outcome }).inc();
+    }
+
+    pub(crate) fn told(&self, receiver: &str, result: &'static str) {
+        let receiver = receiver.to_owned();
+        self.notifications.get_or_create(&Notification { receiver, result }).inc();
     }
 
     /// Notes how long a rollout took to get where it is now.

@@ -28,6 +28,7 @@ use crate::{
     limits::{MAX_QUEUE, STORE_PATIENCE},
     live::Live,
     metrics::Metrics,
+    notifications,
     problem::Problem,
     server::ServeError,
     tls,
@@ -139,6 +140,10 @@ impl Service {
             tokio::spawn(driver::flush(inner.clone())),
             tokio::spawn(compaction::keep_small(inner.clone())),
         ];
+        for receiver in &config.receivers {
+            let (receiver, url) = (receiver.clone(), config.url.clone());
+            tasks.push(tokio::spawn(notifications::tell(inner.clone(), receiver, url)));
+        }
         if let Some(announced) = inner.journal.announced() {
             tasks.push(tokio::spawn(driver::follow(inner.clone(), announced)));
         }

@@ -46,6 +46,7 @@ pub(crate) fn config(text: &str, folder: &TempDir) -> Config {
         "KEY" => Some(KEY.to_owned()),
         "OTHER_KEY" => Some("another key, longer than that".to_owned()),
         "TOKEN" => Some("the token of CI".to_owned()),
+        "RECEIVER_KEY" => Some("the key of the receiver".to_owned()),
         "WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
         "FORMER_WEBHOOK_SECRET" => Some(FORMER_WEBHOOK_SECRET.to_owned()),
         "SIGNING_TOKEN" => Some(SIGNING_TOKEN.to_owned()),

@@ -14,6 +14,7 @@ mod file;
 mod harness;
 mod life;
 mod metrics;
+mod notifications;
 mod pages;
 mod push;
 mod routes;

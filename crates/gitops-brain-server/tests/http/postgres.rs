@@ -14,6 +14,7 @@ mod badge;
 mod harness;
 mod life;
 mod metrics;
+mod notifications;
 mod pages;
 mod push;
 mod replicas;

@@ -7,7 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 
-use crate::harness::{A, B, CONFIG, Running, applying, config, failed, healthy, start_over};
+use crate::{
+    harness::{A, B, CONFIG, Running, applying, config, failed, healthy, start_over},
+    notifications::{StandIn, generic},
+};
 
 /// Two servers on one database.
 async fn two() -> (Running, Running) {
@@ -166,4 +169,26 @@ async fn without_its_database_a_server_says_so_and_comes_back() {
     assert_eq!(status.as_u16(), 202);
     assert_eq!(server.outcome(A).await, "succeeded");
     assert!(!server.send(Method::GET, &path, &[], "").await.headers().contains_key("age"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_them_tells_and_the_other_one_when_it_is_gone() {
+    let ops = StandIn::start().await;
+    let text = generic(&ops.url);
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&text, &folder);
+    let one = start_over(&text, crate::harness::journal(&config).await).await;
+    let other = start_over(&text, crate::harness::journal(&config).await).await;
+    for server in [&one, &other] {
+        server.put(&format!("/v1/rollouts/staging/{A}"), &json!({})).await;
+    }
+    one.event(&failed(20, A)).await;
+    ops.heard(1).await;
+    other.event(&healthy(10, A)).await;
+    ops.heard(2).await;
+    one.stop().await;
+    other.event(&failed(5, A)).await;
+    let heard = ops.heard(3).await;
+    let keys: Vec<_> = heard.iter().map(|one| one.header("idempotency-key")).collect();
+    assert_eq!(keys, [0, 1, 2].map(|n| format!("staging/{A}/{n}")));
 }

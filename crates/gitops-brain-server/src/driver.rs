@@ -129,7 +129,11 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
 /// Stores facts, and counts.
 async fn append(inner: &Inner, facts: &[Fact]) -> Result<Vec<Appended>, JournalError> {
     let begun = time::Instant::now();
-    let appended = inner.journal.append(facts).await?;
+    let appended = inner.journal.append(facts).await;
+    if appended.is_err() {
+        inner.metrics.append_failed();
+    }
+    let appended = appended?;
     inner.metrics.appended(begun.elapsed());
     for (fact, appended) in facts.iter().zip(&appended) {
         if let FactBody::Settled(settlement) = &fact.body

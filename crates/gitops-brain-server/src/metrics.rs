@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     events: Family<Event, Counter>,
     rejected: Family<Rejected, Counter>,
     append: Histogram,
+    append_failures: Counter,
     settlements: Family<Settled, Counter>,
     notifications: Family<Notification, Counter>,
     time_to_applied: Family<Environment, Histogram, fn() -> Histogram>,
@@ -93,6 +94,7 @@ impl Metrics {
             events: Family::default(),
             rejected: Family::default(),
             append: Histogram::new(JOURNAL_SECONDS),
+            append_failures: Counter::default(),
             settlements: Family::default(),
             notifications: Family::default(),
             time_to_applied: Family::new_with_constructor(rollout),
@@ -125,6 +127,11 @@ impl Metrics {
             "How long it took to store a batch of facts",
             Unit::Seconds,
             self.append.clone(),
+        );
+        registry.register(
+            "journal_append_failures",
+            "Batches of facts that could not be stored",
+            self.append_failures.clone(),
         );
         registry.register(
             "settlements",
@@ -192,6 +199,10 @@ impl Metrics {
     pub(crate) fn settled(&self, environment: &str, outcome: Outcome) {
         let (environment, outcome) = (environment.to_owned(), outcome.as_str());
         self.settlements.get_or_create(&Settled { environment, outcome }).inc();
+    }
+
+    pub(crate) fn append_failed(&self) {
+        self.append_failures.inc();
     }
 
     pub(crate) fn told(&self, receiver: &str, result: &'static str) {

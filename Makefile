@@ -18,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit python node dashboard docs wasm deny ## Run every check that CI runs.
+test: format lint unit python node dashboard openapi docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -91,6 +91,16 @@ dashboard: chromium wheels
 	$(VENV)-dashboard/bin/pip install --quiet --requirement tests/dashboard/requirements.txt $(WHEELS)/*.whl
 	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
 		$(VENV)-dashboard/bin/python -m pytest -q -p no:cacheprovider
+
+# The HTTP API against its own description.
+.PHONY: openapi
+openapi:
+	$(CARGO) build --locked -p gitops-brain-cli
+	rm -rf $(VENV)-openapi
+	$(PYTHON) -m venv $(VENV)-openapi
+	$(VENV)-openapi/bin/pip install --quiet --requirement tests/openapi/requirements.txt
+	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
 
 .PHONY: chromium
 chromium: ## Install Chromium if it is not there (Debian, as root).

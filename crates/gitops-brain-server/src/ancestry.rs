@@ -15,6 +15,7 @@ use crate::{
     config::Scope,
     driver,
     limits::{MAX_COMMITS, MAX_PARENTS},
+    openapi,
     problem::{Problem, json},
     request,
     service::{Inner, Service},
@@ -33,6 +34,17 @@ struct Taken {
     commits: usize,
 }
 
+/// Takes in how commits descend from each other.
+#[utoipa::path(
+    post,
+    path = "/v1/ancestry",
+    request_body = openapi::Claims,
+    responses(
+        (status = 202, body = openapi::AncestryTaken, description = "It is stored"),
+        (status = 200, body = openapi::AncestryTaken, description = "It was known"),
+        openapi::Storing,
+    )
+)]
 pub(crate) async fn post(
     State(Service(inner)): State<Service>,
     headers: HeaderMap,

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     badge::drawing::{Colour, draw},
     config::Scope,
-    driver,
+    driver, openapi,
     problem::Problem,
     request::{self, Parameters},
     rollouts::known_environment,
@@ -44,6 +44,17 @@ enum Live {
     Commit(Reached, CommitId),
 }
 
+/// What is live in an environment, as a picture.
+#[utoipa::path(
+    get,
+    path = "/badge/{file}",
+    params(("file" = String, Path, description = "The environment, and `.svg`")),
+    responses(
+        (status = 200, content_type = "image/svg+xml", body = String, description = "A badge"),
+        (status = 304, description = "It is the one that is known"),
+        openapi::Asking,
+    )
+)]
 pub(crate) async fn get(
     State(Service(inner)): State<Service>,
     file: Result<Path<String>, PathRejection>,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     driver,
     live::Live,
+    openapi,
     peer::Peer,
     problem::{Problem, json},
     request,
@@ -25,7 +26,21 @@ struct Taken {
     code: Option<&'static str>,
 }
 
+/// Takes an event of Flux.
+///
 /// Verifies, parses, stores, applies, and only then answers: an event that was answered is not lost.
+#[utoipa::path(
+    post,
+    path = "/v1/events/{cluster}",
+    params(("cluster" = String, Path, description = "The cluster that it is of")),
+    request_body = openapi::FluxEvent,
+    security(("signature" = []), ("cluster" = [])),
+    responses(
+        (status = 202, body = openapi::EventTaken, description = "It is stored"),
+        (status = 200, body = openapi::EventTaken, description = "It changes nothing"),
+        openapi::Sending,
+    )
+)]
 pub(crate) async fn post(
     State(Service(inner)): State<Service>,
     cluster: Result<Path<String>, PathRejection>,

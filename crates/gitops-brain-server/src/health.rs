@@ -4,6 +4,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 
 use crate::{
+    openapi,
     problem::{Problem, json},
     service::Service,
 };
@@ -30,11 +31,23 @@ struct Ready<'a> {
 }
 
 /// The process is alive.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    security(()),
+    responses((status = 200, body = openapi::Alive, description = "It is"))
+)]
 pub(crate) async fn healthz() -> Response {
     json(StatusCode::OK, &Healthy { status: "ok" })
 }
 
 /// The server answers questions from the whole journal.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    security(()),
+    responses((status = 200, body = openapi::Ready, description = "It does"), openapi::Looking)
+)]
 pub(crate) async fn readyz(State(Service(inner)): State<Service>) -> Result<Response, Problem> {
     let store = if inner.does_store_work() { "ok" } else { "failing" };
     let (position, waiters, stopping) = {

@@ -47,6 +47,7 @@
 //! | `GET /badge/{environment}.svg` | what is live, as a picture | `read`, or none if badges are public |
 //! | `GET /`, `GET /rollouts/{environment}/{commit}`, `GET /reconcilers/{cluster}/{kind}/{namespace}/{name}` | pages for people | `read`, or a session |
 //! | `GET /login`, `POST /login`, `POST /logout` | a session: the token in a cookie that only reads | a token |
+//! | `GET /openapi.json` | all of this as OpenAPI 3.1 | none |
 //! | `GET /healthz`, `GET /readyz` | `{"status":…}` | none |
 //!
 //! # Pushes
@@ -109,6 +110,7 @@ mod limits;
 mod live;
 mod metrics;
 mod notifications;
+mod openapi;
 mod pages;
 mod peer;
 mod problem;

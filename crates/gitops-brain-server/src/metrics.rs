@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     config::Scope,
+    openapi,
     problem::Problem,
     service::{Inner, Service},
 };
@@ -247,6 +248,14 @@ impl Metrics {
 }
 
 /// `GET /metrics`
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses(
+        (status = 200, content_type = "application/openmetrics-text", body = String, description = "Numbers"),
+        openapi::Watching,
+    )
+)]
 pub(crate) async fn get(
     State(Service(inner)): State<Service>,
     headers: HeaderMap,

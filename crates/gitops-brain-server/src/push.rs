@@ -44,6 +44,7 @@ use crate::{
     ancestry,
     config::GitHost,
     limits::MAX_COMMITS,
+    openapi,
     problem::{Problem, json},
     request,
     service::{Inner, Service},
@@ -106,7 +107,24 @@ struct Answer {
     code: &'static str,
 }
 
+/// Takes the push webhook of a git host.
+///
 /// Verifies, reads, stores, applies, and only then answers.
+#[utoipa::path(
+    post,
+    path = "/v1/push/{host}",
+    params(("host" = String, Path, description = "`github`, `gitlab` or `gitea`")),
+    request_body(content = serde_json::Value, description = "As the host sends it", content_type = "application/json"),
+    security(("github" = []), ("gitlab" = []), ("gitea" = [])),
+    responses(
+        (status = 202, body = openapi::AncestryTaken, description = "It is stored"),
+        (status = 200, description = "It was known, or nothing follows from it", content(
+            (openapi::AncestryTaken = "application/json"),
+            (openapi::PushIgnored = "application/json"),
+        )),
+        openapi::Storing,
+    )
+)]
 pub(crate) async fn post(
     State(Service(inner)): State<Service>,
     host: Result<Path<String>, PathRejection>,

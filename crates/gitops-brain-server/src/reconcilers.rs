@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     auth::Caller,
     config::Scope,
-    driver,
+    driver, openapi,
     problem::{Problem, json},
     request::{self, Parameters},
     rollouts::environment_is_known,
@@ -35,7 +35,19 @@ struct Removed {
     known: bool,
 }
 
-/// `GET /v1/reconcilers`
+/// What is live where.
+#[utoipa::path(
+    get,
+    path = "/v1/reconcilers",
+    params(
+        ("environment" = Option<String>, Query, description = "Of this environment"),
+        ("cluster" = Option<String>, Query, description = "Of this cluster"),
+    ),
+    responses(
+        (status = 200, body = openapi::Reconcilers, description = "All that are known"),
+        openapi::Asking,
+    )
+)]
 pub(crate) async fn list(
     State(Service(inner)): State<Service>,
     RawQuery(query): RawQuery,
@@ -54,7 +66,21 @@ pub(crate) async fn list(
     Ok(json(StatusCode::OK, &Reconcilers { reconcilers }))
 }
 
-/// `DELETE /v1/reconcilers/{cluster}/{kind}/{namespace}/{name}`
+/// Takes a reconciler that is gone for good out of every expectation.
+#[utoipa::path(
+    delete,
+    path = "/v1/reconcilers/{cluster}/{kind}/{namespace}/{name}",
+    params(
+        ("cluster" = String, Path, description = "Its cluster"),
+        ("kind" = String, Path, description = "`Kustomization` or `HelmRelease`"),
+        ("namespace" = String, Path, description = "Its namespace"),
+        ("name" = String, Path, description = "Its name"),
+    ),
+    responses(
+        (status = 200, body = openapi::Removed, description = "It is taken out, until it is heard again"),
+        openapi::Storing,
+    )
+)]
 pub(crate) async fn remove(
     State(Service(inner)): State<Service>,
     parts: Result<Path<(String, String, String, String)>, PathRejection>,

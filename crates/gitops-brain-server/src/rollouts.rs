@@ -28,6 +28,7 @@ use crate::{
         PAGE,
     },
     live::{position_of, version_of},
+    openapi,
     problem::{Problem, json},
     request::{self, Parameters},
     service::{Inner, Service},
@@ -59,7 +60,21 @@ struct Commit {
     statuses: Vec<Status>,
 }
 
-/// `PUT /v1/rollouts/{environment}/{commit}`
+/// Registers a commit: CI wants to know about it.
+#[utoipa::path(
+    put,
+    path = "/v1/rollouts/{environment}/{commit}",
+    params(
+        ("environment" = String, Path, description = "The environment", pattern = "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"),
+        ("commit" = String, Path, description = "The commit's whole id", pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"),
+    ),
+    request_body(content = openapi::Registration, description = "All of it may be left out"),
+    responses(
+        (status = 201, body = openapi::Status, description = "It is registered"),
+        (status = 200, body = openapi::Status, description = "It was registered before, and is again"),
+        openapi::Storing,
+    )
+)]
 pub(crate) async fn put(
     State(Service(inner)): State<Service>,
     key: Key,
@@ -158,7 +173,24 @@ fn label(name: &str, value: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// `GET /v1/rollouts/{environment}/{commit}`
+/// Where a rollout stands.
+#[utoipa::path(
+    get,
+    path = "/v1/rollouts/{environment}/{commit}",
+    params(
+        ("environment" = String, Path, description = "The environment", pattern = "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"),
+        ("commit" = String, Path, description = "The commit's id, or a beginning of it that is no other's", pattern = "^[0-9a-fA-F]{7,64}$"),
+        ("wait" = Option<String>, Query, description = "For how long to wait until it is settled, or differs from `since`: as `50s`, 5 min at most"),
+        ("since" = Option<String>, Query, description = "The `version` that is known already"),
+        ("for" = Option<openapi::Require>, Query, description = "What success means to whoever asks"),
+        ("reconciler" = Option<Vec<String>>, Query, description = "These reconcilers instead of all that are expected", max_items = 100),
+        ("failure_grace" = Option<String>, Query, description = "How long a failure must last before it counts: as `30s`"),
+    ),
+    responses(
+        (status = 200, body = openapi::Status, description = "Where it stands"),
+        openapi::Waiting,
+    )
+)]
 pub(crate) async fn get(
     State(Service(inner)): State<Service>,
     key: Key,
@@ -196,7 +228,16 @@ pub(crate) async fn get(
     Ok(status.into_response(StatusCode::OK))
 }
 
-/// `GET /v1/commits/{commit}`
+/// Where a commit stands in all environments.
+#[utoipa::path(
+    get,
+    path = "/v1/commits/{commit}",
+    params(("commit" = String, Path, description = "The commit's id, or a beginning of it that is no other's", pattern = "^[0-9a-fA-F]{7,64}$")),
+    responses(
+        (status = 200, body = openapi::Commit, description = "Where it stands"),
+        openapi::Waiting,
+    )
+)]
 pub(crate) async fn commit(
     State(Service(inner)): State<Service>,
     commit: Result<Path<String>, PathRejection>,
@@ -220,7 +261,22 @@ pub(crate) async fn commit(
     Ok(json(StatusCode::OK, &answer))
 }
 
-/// `GET /v1/rollouts`
+/// Rollouts, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/rollouts",
+    params(
+        ("environment" = Option<String>, Query, description = "Of this environment"),
+        ("outcome" = Option<openapi::Outcome>, Query, description = "With this outcome"),
+        ("label" = Option<Vec<String>>, Query, description = "With this label: `NAME=VALUE`"),
+        ("limit" = Option<u32>, Query, description = "How many", minimum = 1, maximum = 200),
+        ("before" = Option<String>, Query, description = "The last page's `next`"),
+    ),
+    responses(
+        (status = 200, body = openapi::Rollouts, description = "A page"),
+        openapi::Asking,
+    )
+)]
 pub(crate) async fn list(
     State(Service(inner)): State<Service>,
     RawQuery(query): RawQuery,

@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use crate::{
     ancestry, badge, events,
     failures::{Failure, MAX_FAILURES, WINDOW},
-    health, metrics, pages,
+    health, metrics, openapi, pages,
     peer::Peer,
     problem::{Code, Problem},
     push, reconcilers, rollouts,
@@ -67,6 +67,7 @@ pub fn router(service: Service) -> Router {
         .route("/assets/{file}", get(pages::asset))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::get))
+        .route("/openapi.json", get(openapi::get))
         .route("/readyz", get(health::readyz))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

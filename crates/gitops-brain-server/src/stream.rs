@@ -29,6 +29,7 @@ use crate::{
     driver,
     limits::{MAX_PAGE, MAX_STREAMS},
     live::{Live, Sink, Waiter},
+    openapi,
     problem::Problem,
     request::Parameters,
     rollouts::known_environment,
@@ -48,11 +49,23 @@ const QUEUE: usize = 16;
 /// A rollout.
 pub(crate) type Key = (EnvironmentName, CommitId);
 
-/// `GET /v1/stream?environment=&commit=`
+/// Statuses as they change.
 ///
 /// First come the present statuses of all that is asked for, the newest 200 rollouts at most, then each
 /// status that changes. Whoever comes back with `Last-Event-ID` is told the same: what changed meanwhile is
 /// among it.
+#[utoipa::path(
+    get,
+    path = "/v1/stream",
+    params(
+        ("environment" = Option<String>, Query, description = "Of this environment"),
+        ("commit" = Option<String>, Query, description = "Of this commit"),
+    ),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "Server-sent events, each a status"),
+        openapi::Waiting,
+    )
+)]
 pub(crate) async fn get(
     State(Service(inner)): State<Service>,
     RawQuery(query): RawQuery,

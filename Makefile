@@ -102,6 +102,13 @@ openapi:
 	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
 		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
 
+.PHONY: fuzz-http
+fuzz-http: openapi ## Ten minutes of broken requests, head and body, to the running server.
+	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain GITOPS_BRAIN_TEST_EXAMPLES=1000 \
+		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
+	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-openapi/bin/python fuzz.py 600
+
 .PHONY: chromium
 chromium: ## Install Chromium if it is not there (Debian, as root).
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$CHROMIUM" || { \

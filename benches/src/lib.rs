@@ -1,5 +1,8 @@
 //! What the benchmarks share: events as Flux sends them, and worlds of a given size.
 
+pub mod http;
+pub mod server;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{
     Ancestry, Brain, ClusterName, CommitId, Fact, FactBody, Ingested, Parents, Policy, observe,

@@ -50,6 +50,7 @@
 
 mod error;
 mod journal;
+mod known;
 #[cfg(feature = "postgres")]
 mod migrations;
 #[cfg(feature = "postgres")]

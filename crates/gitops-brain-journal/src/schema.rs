@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x474F_4272;
 const STEPS: [&str; 2] = [
     "CREATE TABLE facts (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
-        id       BLOB    NOT NULL UNIQUE,
+        id       BLOB    NOT NULL, -- unique: see `known::Known`
         at       INTEGER NOT NULL, -- milliseconds since 1970
         line     TEXT    NOT NULL
     ) STRICT",

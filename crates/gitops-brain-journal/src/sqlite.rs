@@ -12,7 +12,9 @@ use gitops_brain::Fact;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::{Answer, Appended, Cursor, Entry, Journal, JournalError, row::Row, schema};
+use crate::{
+    Answer, Appended, Cursor, Entry, Journal, JournalError, known::Known, row::Row, schema,
+};
 
 /// How long opening waits for another process to let go of the file: a server that is replaced needs
 /// a moment to stop.
@@ -60,10 +62,11 @@ impl SqliteJournal {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref().to_owned();
         let opened = connect(&path).and_then(|connection| {
+            let known = Known::read(&connection)?;
             let (commands, receiver) = mpsc::channel();
             let thread = thread::Builder::new()
                 .name("journal".to_owned())
-                .spawn(move || Writer { connection }.run(&receiver))
+                .spawn(move || Writer { connection, known }.run(&receiver))
                 .map_err(|error| JournalError::Unavailable { cause: error.to_string() })?;
             Ok((commands, thread))
         });
@@ -178,6 +181,7 @@ fn connect(path: &Path) -> Result<Connection, JournalError> {
 /// The thread that owns the connection.
 struct Writer {
     connection: Connection,
+    known: Known,
 }
 
 impl Writer {
@@ -227,7 +231,12 @@ impl Writer {
 
     /// Stores a group in one transaction, then answers each.
     fn append(&mut self, mut group: Vec<(Vec<Row>, Reply<Vec<Appended>>)>) {
-        match self.store(&group) {
+        let stored = self.store(&group);
+        match stored {
+            Ok(_) => self.known.committed(),
+            Err(_) => self.known.failed(&self.connection),
+        }
+        match stored {
             Ok(appended) => {
                 for ((_, reply), appended) in group.into_iter().zip(appended) {
                     let _ = reply.send(Ok(appended));
@@ -253,21 +262,17 @@ impl Writer {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut stored = Vec::with_capacity(group.len());
         {
-            // Looked for first: `ON CONFLICT DO NOTHING` would leave holes between the positions. The
-            // transaction holds the file, so nobody comes between the two.
-            let mut find =
-                transaction.prepare_cached("SELECT position FROM facts WHERE id = ?1")?;
             let mut insert = transaction
                 .prepare_cached("INSERT INTO facts (id, at, line) VALUES (?1, ?2, ?3)")?;
             for (rows, _) in group {
                 let mut appended = Vec::with_capacity(rows.len());
                 for Row { id, at, line } in rows {
-                    let known: Option<u64> = find.query_row([id], |row| row.get(0)).optional()?;
-                    appended.push(match known {
+                    appended.push(match self.known.find(&transaction, id)? {
                         Some(position) => Appended::new(position, false),
                         None => {
-                            let position = insert.insert(params![id, at, line])?;
-                            Appended::new(position.unsigned_abs(), true)
+                            let position = insert.insert(params![id, at, line])?.unsigned_abs();
+                            self.known.add(id, position);
+                            Appended::new(position, true)
                         }
                     });
                 }
@@ -295,15 +300,23 @@ impl Writer {
     }
 
     fn remove(&mut self, positions: &[u64]) -> Result<(), JournalError> {
+        let mut removed = Vec::with_capacity(positions.len());
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let mut delete = transaction.prepare_cached("DELETE FROM facts WHERE position = ?1")?;
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM facts WHERE position = ?1 RETURNING id")?;
             for position in positions {
-                delete.execute([position])?;
+                let id: Option<[u8; 16]> =
+                    delete.query_row([position], |row| row.get(0)).optional()?;
+                removed.extend(id.map(|id| (id, *position)));
             }
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        for (id, position) in removed {
+            self.known.remove(&id, position);
+        }
+        Ok(())
     }
 
     fn cursor(&self, name: &str) -> Result<Cursor, JournalError> {

@@ -159,6 +159,11 @@ bench: postgres ## Print the benchmarks.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	$(CARGO) bench --locked -p gitops-brain-benches
 
+.PHONY: bench-load
+bench-load: ## Measure the server under load, beside others (docs/load.md).
+	$(CARGO) bench --locked -p gitops-brain-benches --bench load
+	$(CARGO) bench --locked -p gitops-brain-benches --bench waiters
+
 .PHONY: bench-bindings
 bench-bindings: wheels npm-package ## Measure the packages beside what one would write instead.
 	$(CARGO) build --locked --release -p gitops-brain-benches --bin bindings_floor

@@ -18,6 +18,10 @@ use gitops_brain_benches::KEY;
 use gitops_brain_journal::{Answer, Appended, Cursor, Entry, Journal, SqliteJournal};
 use gitops_brain_server::{Cluster, Config, Secret, bind_with};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keeps nothing but what is known.
 #[derive(Debug, Default)]
 struct Memory(Mutex<(u64, HashSet<[u8; 16]>)>);

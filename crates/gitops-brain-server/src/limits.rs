@@ -24,7 +24,7 @@ pub(crate) const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
 /// went away without a word is forgotten after this time.
 pub const MAX_WAIT: Duration = Duration::from_mins(5);
 
-/// The most requests that wait for a status at a time. Each holds a connection and about 2 KiB.
+/// The most requests that wait for a status at a time. Each takes about 34 KiB, with its connection.
 pub const MAX_WAITERS: usize = 10_000;
 
 /// The most of them with one token, so that one team's loop cannot take the places of all.

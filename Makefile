@@ -102,6 +102,11 @@ openapi:
 	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
 		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
 
+.PHONY: screenshots
+screenshots: dashboard ## Take the pictures of the pages in docs/.
+	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-dashboard/bin/python screenshots.py $(CURDIR)/docs
+
 .PHONY: fuzz-http
 fuzz-http: openapi ## Ten minutes of broken requests, head and body, to the running server.
 	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain GITOPS_BRAIN_TEST_EXAMPLES=1000 \

@@ -51,11 +51,21 @@ class Server:
         urllib.request.urlopen(request, timeout=10).close()
 
     def register(self, commit: str, **labels: str) -> None:
+        self.register_in("staging", commit, **labels)
+
+    def register_in(self, environment: str, commit: str, **labels: str) -> None:
         body = json.dumps({"labels": labels}).encode()
-        self.ask("PUT", f"/v1/rollouts/staging/{commit}", body, Authorization=f"Bearer {TOKEN}")
+        path = f"/v1/rollouts/{environment}/{commit}"
+        self.ask("PUT", path, body, Authorization=f"Bearer {TOKEN}")
 
     def event(
-        self, commit: str, reason: str, message: str, severity: str = "info", ago: int = 1
+        self,
+        commit: str,
+        reason: str,
+        message: str,
+        severity: str = "info",
+        ago: int = 1,
+        cluster: str = "staging",
     ) -> None:
         at = datetime.now(timezone.utc) - timedelta(seconds=ago)
         body = json.dumps(
@@ -75,7 +85,7 @@ class Server:
                 "reportingController": "kustomize-controller",
             }
         ).encode()
-        self.ask("POST", "/v1/events/staging", body, X_Signature=sign(KEY, body))
+        self.ask("POST", f"/v1/events/{cluster}", body, X_Signature=sign(KEY, body))
 
 
 @pytest.fixture
@@ -147,6 +157,12 @@ def test_a_rollout_is_followed_to_the_words_of_flux(page: Page, server: Server) 
     expect(page.get_by_role("heading", level=1)).to_contain_text("failed")
     expect(page.locator("pre")).to_have_text("timeout: <script>alert(1)</script>")
     expect(page.get_by_role("list", name="Timeline")).to_contain_text("failed")
+    transitions = page.locator(".transitions li")
+    expect(transitions.filter(has_text=APPS).filter(has_text="failed")).to_have_count(1)
+    expect(transitions.filter(has_text="the rollout")).to_have_text([
+        re.compile("registered"),
+        re.compile("failed"),
+    ])
     link = page.get_by_role("link", name="https://ci.example.com/42")
     expect(link).to_have_attribute("rel", re.compile("noopener"))
     page.get_by_role("link", name=APPS).click()

@@ -103,9 +103,18 @@ struct RolloutPage {
     live: &'static str,
     registered_at: Option<Time>,
     deadline_at: Option<Time>,
-    first_settled: Option<String>,
+    transitions: Vec<Change>,
     labels: Vec<(String, String)>,
     reconcilers: Vec<Part>,
+}
+
+/// What happened to a rollout, once.
+struct Change {
+    what: String,
+    mood: &'static str,
+    /// The reconciler, if it happened there.
+    reconciler: Option<String>,
+    at: Time,
 }
 
 /// Where one reconciler stands with a commit.
@@ -204,18 +213,17 @@ pub(crate) async fn rollout(
         let environment = known_environment(&inner, &caller, &environment)?;
         let live = inner.live();
         let commit = live.brain.resolve(&commit)?;
-        Ok::<_, Problem>(live.brain.status(&Query::new(environment, commit), driver::now())?)
+        let settlements: Vec<_> = live.brain.settlements(&environment, commit).collect();
+        let status = live.brain.status(&Query::new(environment, commit), driver::now())?;
+        Ok::<_, Problem>((status, settlements))
     })();
-    let status = match status {
-        Ok(status) => status,
+    let (status, settlements) = match status {
+        Ok(found) => found,
         Err(problem) => return problem_page(&inner, &headers, &problem),
     };
     let stream = format!("/v1/stream?environment={}&commit={}", status.environment, status.commit);
     let frame = frame(&inner, &headers, &stream);
     let now = driver::now();
-    let first_settled = status
-        .first_settled
-        .map(|first| format!("{} at {}", words(first.outcome.as_str()), time(first.at, now).text));
     page(
         StatusCode::OK,
         &RolloutPage {
@@ -234,7 +242,7 @@ pub(crate) async fn rollout(
             },
             registered_at: status.registered_at.map(|at| time(at, now)),
             deadline_at: status.deadline_at.map(|at| time(at, now)),
-            first_settled,
+            transitions: transitions(&status, settlements, now),
             labels: status.labels.clone().into_iter().collect(),
             reconcilers: status.reconcilers.iter().map(|each| part(each, now)).collect(),
             rollout: line(status, now),
@@ -489,6 +497,30 @@ fn live(report: &ReconcilerReport) -> Live {
         mood,
         revision,
     }
+}
+
+/// What happened, the first first: when it was registered, what each reconciler reached, and what was
+/// recorded of how it ended.
+fn transitions(
+    status: &Status,
+    settlements: Vec<(u32, Outcome, DateTime<Utc>)>,
+    now: DateTime<Utc>,
+) -> Vec<Change> {
+    let registered =
+        status.registered_at.map(|at| (at, 0, "registered".to_owned(), "pending", None));
+    let reached = status.timeline.iter().map(|entry| {
+        let state = entry.state.as_str();
+        (entry.at, 1, state.to_owned(), state, Some(entry.reconciler.to_string()))
+    });
+    let settled = settlements.into_iter().map(|(_, outcome, at)| {
+        let mood = if outcome == Outcome::Succeeded { "healthy" } else { "failed" };
+        (at, 2, words(outcome.as_str()), mood, None)
+    });
+    let mut all: Vec<_> = registered.into_iter().chain(reached).chain(settled).collect();
+    all.sort();
+    all.into_iter()
+        .map(|(at, _, what, mood, reconciler)| Change { what, mood, reconciler, at: time(at, now) })
+        .collect()
 }
 
 fn part(status: &ReconcilerStatus, now: DateTime<Utc>) -> Part {

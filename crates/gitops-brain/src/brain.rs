@@ -589,6 +589,17 @@ impl Brain {
         reports
     }
 
+    /// What was recorded of how a rollout ended, and ended again: number, outcome and time, the first first.
+    pub fn settlements(
+        &self,
+        environment: &EnvironmentName,
+        commit: CommitId,
+    ) -> impl Iterator<Item = (u32, Outcome, DateTime<Utc>)> {
+        let rollout = self.world.rollouts.get(&(environment.clone(), commit));
+        let settlements = rollout.into_iter().flat_map(|rollout| &rollout.settlements);
+        settlements.map(|(n, (at, outcome))| (*n, *outcome, *at))
+    }
+
     /// The smallest list of facts that makes an equal brain: for snapshots, compaction, and moving
     /// from one store to another. What is forgotten is left out.
     pub fn facts(&self) -> impl Iterator<Item = Fact> {

@@ -182,7 +182,7 @@ async fn a_cursor_has_one_holder_at_a_time() {
     // The one falls silent, and the other goes on where it was.
     let short = Duration::from_millis(50);
     assert!(one.move_cursor("reader", "one", short, 8).await.unwrap());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    time::sleep(Duration::from_millis(100)).await;
     let taken = other.take_cursor("reader", "other", LEASE).await.unwrap();
     assert_eq!(taken, Some(Cursor::new(Some(8))));
     assert!(!one.move_cursor("reader", "one", LEASE, 9).await.unwrap(), "it is the other's now");

@@ -18,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit python node dashboard openapi docs wasm deny ## Run every check that CI runs.
+test: format lint unit otlp python node dashboard openapi docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -33,6 +33,13 @@ lint:
 unit: postgres
 	$(CARGO) build --locked -p gitops-brain-cli
 	$(CARGO) test --locked --workspace
+
+# What is not built unless it is asked for.
+.PHONY: otlp
+otlp:
+	$(CARGO) clippy --locked -p gitops-brain-cli --features otlp --all-targets -- -D warnings
+	$(CARGO) test --locked -p gitops-brain-cli --features otlp --test cli otlp
+	$(CARGO) build --locked -p gitops-brain-cli
 
 # The tests start servers of their own: what the package would start by itself is not wanted.
 .PHONY: postgres

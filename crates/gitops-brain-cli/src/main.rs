@@ -11,6 +11,8 @@ mod git;
 mod input;
 mod journal;
 mod manifests;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod out;
 mod output;
 mod register;

@@ -10,6 +10,11 @@ use tokio::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
+#[cfg(feature = "otlp")]
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+#[cfg(feature = "otlp")]
+use crate::otlp::Traces;
 use crate::{
     args::{LogFormat, Serve},
     exit::{Exit, Failure},
@@ -32,7 +37,13 @@ pub(crate) fn run(args: &Serve) -> Result<Exit, Failure> {
         out.finish()?;
         return Ok(Exit::Succeeded);
     }
-    log(args.log_format)?;
+    #[cfg(feature = "otlp")]
+    let traces = Traces::begin()?;
+    log(
+        args.log_format,
+        #[cfg(feature = "otlp")]
+        &traces,
+    )?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -93,7 +104,7 @@ impl Signals {
 }
 
 /// Logs to stderr, from the level in `GITOPS_BRAIN_LOG` on.
-fn log(format: LogFormat) -> Result<(), Failure> {
+fn log(format: LogFormat, #[cfg(feature = "otlp")] traces: &Traces) -> Result<(), Failure> {
     let level = match env::var("GITOPS_BRAIN_LOG") {
         Ok(level) => level.parse().map_err(|_| {
             Failure::usage(
@@ -107,6 +118,12 @@ fn log(format: LogFormat) -> Result<(), Failure> {
         .with_ansi(false)
         .with_max_level(level)
         .with_target(false);
+    #[cfg(feature = "otlp")]
+    match format {
+        LogFormat::Text => log.finish().with(traces.layer()).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(traces.layer()).init(),
+    }
+    #[cfg(not(feature = "otlp"))]
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

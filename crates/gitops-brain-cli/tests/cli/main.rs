@@ -16,5 +16,7 @@ mod github;
 mod journal;
 mod log;
 mod offline;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod server;
 mod support;

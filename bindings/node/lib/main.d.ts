@@ -272,6 +272,8 @@ export interface Registration {
   readonly environment: string
   readonly commit: string
   readonly expect: readonly string[]
+  /** Whether all of the cluster that is called like the environment is expected too: where none is declared. */
+  readonly wholeCluster: boolean
   readonly require: Require
   readonly timeout: number
   readonly failureGrace: number

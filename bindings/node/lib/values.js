@@ -80,7 +80,7 @@ const bodies = {
   forgotten: record({ before: date }),
 }
 const missing = {
-  registered: { expect: [], labels: {} },
+  registered: { expect: [], wholeCluster: false, labels: {} },
   ancestry: { parents: [], contains: [] },
 }
 

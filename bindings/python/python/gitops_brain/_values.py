@@ -468,11 +468,16 @@ class Observation(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registration(Value):
-    """CI's word that it wants to know about a rollout. `Brain.registration` makes one."""
+    """CI's word that it wants to know about a rollout. `Brain.registration` makes one.
+
+    whole_cluster: whether all of the cluster that is called like the environment is expected besides
+    `expect`. So it is where the environment declares no reconcilers.
+    """
 
     environment: str
     commit: str
     expect: tuple[str, ...] = ()
+    whole_cluster: bool = False
     require: Require = Require.HEALTHY
     timeout: timedelta
     failure_grace: timedelta

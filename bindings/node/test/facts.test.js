@@ -22,6 +22,7 @@ const registration = {
   environment: 'staging',
   commit: COMMIT,
   expect: [APPS],
+  wholeCluster: true,
   require: 'healthy',
   timeout: 1_800_000,
   failureGrace: 0,
@@ -32,7 +33,7 @@ const registration = {
 
 const bodies = [
   registration,
-  { ...registration, expect: [], labels: {} },
+  { ...registration, expect: [], wholeCluster: false, labels: {} },
   { ...registration, require: 'applied', timeout: 1_500, failureGrace: 1 },
   { type: 'ancestry', parents: [{ commit: COMMIT, parents: [ROOT] }], contains: [] },
   { type: 'ancestry', parents: [], contains: [{ commit: COMMIT, ancestors: [ROOT, commit(1)] }] },

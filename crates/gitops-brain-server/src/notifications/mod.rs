@@ -50,6 +50,8 @@ struct Outbox {
     courier: Courier,
     cursor: String,
     holder: String,
+    /// When the cursor was last taken.
+    renewed: time::Instant,
     stop: watch::Receiver<bool>,
 }
 
@@ -59,6 +61,7 @@ pub(crate) async fn tell(inner: Arc<Inner>, receiver: Receiver, url: Option<Stri
         courier: Courier::new(receiver.channel.clone(), url),
         cursor: format!("receiver {}", receiver.name),
         holder: format!("{:016x}", RandomState::new().hash_one(&receiver.name)),
+        renewed: time::Instant::now(),
         stop: inner.stop.subscribe(),
         inner,
         receiver,
@@ -91,7 +94,9 @@ impl Outbox {
     /// Tells all that there is to tell. Returns whether the cursor is held.
     async fn read_on(&mut self, position: &mut Option<u64>) -> Result<bool, JournalError> {
         let known = self.inner.live().position;
-        if position.is_some_and(|position| position >= known) && !self.inner.shared {
+        // There is nothing new, and the cursor is held for a good while yet.
+        if position.is_some_and(|position| position >= known) && self.renewed.elapsed() < LEASE / 4
+        {
             return Ok(true);
         }
         let journal = self.inner.journal.clone();
@@ -99,6 +104,7 @@ impl Outbox {
             *position = None;
             return Ok(false);
         };
+        self.renewed = time::Instant::now();
         let mut at = match cursor.position {
             Some(at) => at,
             None => {
@@ -114,11 +120,12 @@ impl Outbox {
                 if self.tell_of(&entry.fact).await.is_none() {
                     return Ok(true);
                 }
-                if matches!(entry.fact.body, FactBody::Settled(_))
-                    && !self.move_to(entry.position, LEASE).await?
-                {
-                    *position = None;
-                    return Ok(false);
+                if matches!(entry.fact.body, FactBody::Settled(_)) {
+                    if !self.move_to(entry.position, LEASE).await? {
+                        *position = None;
+                        return Ok(false);
+                    }
+                    *position = Some(entry.position);
                 }
             }
             at = last.position;

@@ -225,6 +225,32 @@ async fn what_was_not_heard_is_told_after_a_restart_and_the_past_is_not() {
 }
 
 #[tokio::test]
+async fn what_was_heard_is_not_told_again_though_the_next_was_not_heard() {
+    let ops = StandIn::start().await;
+    let text = generic(&ops.url);
+    let server = start_with(&text).await;
+    register(&server, A, json!({})).await;
+    // Both are found at once, and the second is not heard.
+    ops.answer(&[(200, ""), (503, ""), (503, "")]);
+    server.event(&failed(20, A)).await;
+    server.event(&healthy(10, A)).await;
+    for _ in 0..100 {
+        if ops.heard.lock().unwrap().len() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let folder = server.stop().await;
+    ops.answers.lock().unwrap().clear();
+    let before = ops.heard.lock().unwrap().len();
+    let _server = start_in(&text, folder).await;
+    let heard = ops.heard(before + 1).await;
+    let first = format!("staging/{A}/0");
+    let told = heard.iter().filter(|one| one.header("idempotency-key") == first).count();
+    assert_eq!(told, 1, "the first was heard");
+}
+
+#[tokio::test]
 async fn a_chat_is_told_in_words() {
     let chat = StandIn::start().await;
     let folder = tempfile::tempdir().unwrap();

@@ -50,7 +50,8 @@ async fn environments_are_shown_with_their_rollouts_and_what_is_live() {
     assert!(then.contains(&format!("href=\"/rollouts/staging/{A}\"")));
     assert!(then.contains(&format!("href=\"/reconcilers/{APPS}\"")));
     let rollout = page(&server, &format!("/rollouts/staging/{}", &A[..8])).await;
-    for part in [A, APPS, "Health check passed in 5.1s", "yes, everywhere", "the rollout</strong>"] {
+    for part in [A, APPS, "Health check passed in 5.1s", "yes, everywhere", "the rollout</strong>"]
+    {
         assert!(rollout.contains(part), "{part} is missing in {rollout}");
     }
     assert!(rollout.contains("<a href=\"https://ci.example.com/1\" rel=\"noopener"), "{rollout}");

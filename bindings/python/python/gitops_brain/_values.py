@@ -586,7 +586,7 @@ _BODIES: dict[str, type[Value]] = {
     "removed": Removed,
     "forgotten": Forgotten,
 }
-_REGISTRATION_DEFAULTS: dict[str, Any] = {"expect": (), "labels": {}}
+_REGISTRATION_DEFAULTS: dict[str, Any] = {"expect": (), "whole_cluster": False, "labels": {}}
 
 
 def body_of_plain(plain: Mapping[str, Any]) -> Any:

@@ -94,6 +94,8 @@ async function start() {
       BRAIN_WORKERS: '2',
       BRAIN_DATABASE: database,
       BRAIN_CI_TOKEN: TOKEN,
+      // Each test names what it expects, beside what is declared: nothing that there is.
+      BRAIN_POLICY: '{"environments":{"staging":{"reconcilers":["staging/*/none/*"],"learning":"0s"}}}',
       BRAIN_FLUX_KEYS: JSON.stringify({ staging: [KEY] }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -25,6 +25,10 @@ import pytest
 from gitops_brain import Brain, Fact, observe, sign
 
 KEY = "the key of staging"
+# Each test names what it expects, beside what is declared: nothing that there is.
+POLICY: dict[str, Any] = {
+    "environments": {"staging": {"reconcilers": ["staging/*/none/*"], "learning": "0s"}}
+}
 TOKEN = "the token of CI"
 PATIENCE = 10.0
 """In seconds: for what is sure to happen."""
@@ -102,6 +106,7 @@ class Service:
         environment = {
             "BRAIN_DATABASE": str(self.database),
             "BRAIN_CI_TOKEN": TOKEN,
+            "BRAIN_POLICY": json.dumps(POLICY),
             "BRAIN_FLUX_KEYS": json.dumps({"staging": [KEY]}),
         }
         with self.log.open("ab") as log:
@@ -393,7 +398,7 @@ def test_killed(tmp_path: Path) -> None:
         assert workers.flux.post(healthy(answered, "answered")).status == 202
         service.end(signal.SIGKILL)
         expect = ["staging/Kustomization/flux-system/untold"]
-        registered = Fact(Brain().registration("staging", untold, expect=expect))
+        registered = Fact(Brain(POLICY).registration("staging", untold, expect=expect))
         service.store(registered, fact_of(healthy(untold, "untold")))
         service.start()
         workers = service.connect()

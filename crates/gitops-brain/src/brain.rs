@@ -580,7 +580,7 @@ impl Brain {
             .map(|cluster| ClusterReport {
                 cluster: cluster.name.to_string(),
                 first_heard_at: cluster.first_heard,
-                last_heard_at: cluster.last_heard.map_or(cluster.first_heard, |heard| heard.at),
+                last_heard_at: cluster.last_heard_at(),
                 reconcilers: cluster.reconcilers.len(),
                 refused: cluster.refused,
             })

@@ -86,8 +86,7 @@ impl<'a> Snapshot<'a> {
         let world = self.world;
         let begin = self.facts.len();
         for (name, source) in &cluster.sources {
-            let heard = cluster.last_heard.map_or(cluster.first_heard, |heard| heard.at);
-            self.source(name, source, heard);
+            self.source(name, source, cluster.last_heard_at());
         }
         let mut reconcilers: Vec<_> =
             cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index)).collect();

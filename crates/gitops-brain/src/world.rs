@@ -67,6 +67,11 @@ impl Cluster {
     pub(crate) fn is_heard(&self) -> bool {
         self.last_heard.is_some()
     }
+
+    /// When its newest event first arrived.
+    pub(crate) fn last_heard_at(&self) -> DateTime<Utc> {
+        self.last_heard.map_or(self.first_heard, |heard| heard.at)
+    }
 }
 
 /// When something was last heard: when the newest event of it first arrived. So an event that is sent
@@ -255,14 +260,14 @@ impl World {
         let known = self.reconciler_index.get(&observation.object).copied();
         let index = match known.and_then(|index| Some((index, self.reconciler(index)?.cluster))) {
             Some((index, cluster)) => {
-                first = self.hear_again(cluster, at, Some(heard)).then_some(cluster);
+                first = self.hear_again(cluster, heard).then_some(cluster);
                 index
             }
             None => {
                 let Some(role) = Role::of(observation.object.kind()) else {
                     return (Changed::Nothing, Touched::Nothing);
                 };
-                let (cluster, is_first) = self.hear(observation.object.cluster(), at, Some(heard));
+                let (cluster, is_first) = self.hear(observation.object.cluster(), heard);
                 first = is_first.then_some(cluster);
                 if role == Role::Source {
                     let changed = self.observe_source(cluster, observation);
@@ -283,7 +288,7 @@ impl World {
             }
             _ => Touched::Reconciler(index),
         };
-        let changed = self.observe_reconciler(index, observation, at);
+        let changed = self.observe_reconciler(index, observation, heard);
         match first {
             // A set that is learned is complete some time after the cluster was first heard.
             Some(cluster) => (Changed::Knowledge, Touched::Cluster(cluster)),
@@ -292,32 +297,35 @@ impl World {
     }
 
     /// Returns whether it was not heard so early before.
-    fn hear_again(&mut self, cluster: u32, at: DateTime<Utc>, heard: Option<Heard>) -> bool {
+    fn hear_again(&mut self, cluster: u32, heard: Heard) -> bool {
         let Some(cluster) = self.clusters.get_mut(cluster as usize) else { return false };
-        let is_first = at < cluster.first_heard;
-        cluster.first_heard = cluster.first_heard.min(at);
-        if let Some(heard) = heard {
-            Heard::join(&mut cluster.last_heard, heard);
-        }
+        let is_first = heard.at < cluster.first_heard;
+        cluster.first_heard = cluster.first_heard.min(heard.at);
+        Heard::join(&mut cluster.last_heard, heard);
         is_first
     }
 
     /// Notes that a cluster was heard. Returns whether it was not heard so early before.
-    fn hear(&mut self, name: &str, at: DateTime<Utc>, heard: Option<Heard>) -> (u32, bool) {
-        if let Some(index) = self.cluster_index.get(name).copied() {
-            return (index, self.hear_again(index, at, heard));
+    fn hear(&mut self, name: &str, heard: Heard) -> (u32, bool) {
+        match self.cluster_index.get(name).copied() {
+            Some(index) => (index, self.hear_again(index, heard)),
+            None => (self.add_cluster(name, Some(heard)), true),
         }
+    }
+
+    /// Makes room for a cluster. One that a person named was never heard.
+    fn add_cluster(&mut self, name: &str, heard: Option<Heard>) -> u32 {
         let index = u32::try_from(self.clusters.len()).unwrap_or(u32::MAX);
         self.clusters.push(Cluster {
             name: name.into(),
-            first_heard: at,
+            first_heard: heard.map_or(DateTime::<Utc>::MAX_UTC, |heard| heard.at),
             last_heard: heard,
             reconcilers: Vec::new(),
             refused: 0,
             sources: BTreeMap::new(),
         });
         self.cluster_index.insert(name.into(), index);
-        (index, true)
+        index
     }
 
     /// The reconciler's place, with room made for it if it is new and there is any.
@@ -341,7 +349,7 @@ impl World {
         &mut self,
         index: ReconcilerIndex,
         observation: &Observation,
-        at: DateTime<Utc>,
+        heard: Heard,
     ) -> Changed {
         let Some(role) = self.reconciler(index).map(|reconciler| reconciler.role) else {
             return Changed::Nothing;
@@ -365,7 +373,7 @@ impl World {
         let Some(reconciler) = reconcilers.get_mut(index as usize) else { return Changed::Nothing };
         let (stood, head) = (reconciler.stands(), reconciler.head_key());
         let back = reconciler.is_removed();
-        let heard = Heard::join(&mut reconciler.last_heard, Heard::new(observation.timestamp, at));
+        let heard = Heard::join(&mut reconciler.last_heard, heard);
         let back = back && !reconciler.is_removed();
         let seen = Seen {
             proof,
@@ -592,7 +600,7 @@ impl World {
         // A cluster is not heard by what a person says of it, so its first time must not move.
         let cluster = match self.cluster_index.get(name.cluster()) {
             Some(index) => *index,
-            None => self.hear(name.cluster(), DateTime::<Utc>::MAX_UTC, None).0,
+            None => self.add_cluster(name.cluster(), None),
         };
         let Some(index) = self.intern(name, role, cluster) else {
             return (Changed::Nothing, Touched::Nothing);

@@ -1,7 +1,7 @@
 //! The journal of facts: what a brain took in, durably and in order.
 //!
-//! A [`Journal`] is a list to which facts are appended, and holds each once, by [`Fact::id`]. A host appends a fact,
-//! and only then applies it to its [`Brain`] and answers whoever brought it; after a restart it reads
+//! A [`Journal`] is a list to which facts are appended, and holds each once, by [`Fact::id`]. A host
+//! appends a fact, and only then applies it to its [`Brain`] and answers whoever brought it; after a restart it reads
 //! them all and loads them. Facts stand in it as their lines ([`Fact::to_line`]), so that every
 //! release and every language reads them.
 //!

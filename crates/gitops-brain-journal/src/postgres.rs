@@ -107,6 +107,14 @@ impl PostgresJournal {
     }
 }
 
+impl PostgresJournal {
+    /// The connection for all but appending, unless the journal is closed.
+    fn reader(&self) -> Result<Arc<Link>, JournalError> {
+        let open = self.commands().is_some();
+        open.then(|| self.reader.clone()).ok_or_else(JournalError::closed)
+    }
+}
+
 impl Journal for PostgresJournal {
     fn append(&self, facts: &[Fact]) -> Answer<Vec<Appended>> {
         let rows = facts.iter().map(Row::of).collect();
@@ -124,13 +132,9 @@ impl Journal for PostgresJournal {
     }
 
     fn read_after(&self, position: u64, limit: usize) -> Answer<Vec<Entry>> {
-        let reader = self.reader.clone();
-        let open = self.commands().is_some();
+        let reader = self.reader();
         Box::pin(async move {
-            if !open {
-                return Err(JournalError::closed());
-            }
-            let client = reader.client().await?;
+            let client = reader?.client().await?;
             let after = i64::try_from(position).unwrap_or(i64::MAX);
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let rows = client
@@ -149,15 +153,11 @@ impl Journal for PostgresJournal {
     }
 
     fn remove(&self, positions: &[u64]) -> Answer<()> {
-        let reader = self.reader.clone();
-        let open = self.commands().is_some();
+        let reader = self.reader();
         let positions: Vec<i64> =
             positions.iter().filter_map(|position| i64::try_from(*position).ok()).collect();
         Box::pin(async move {
-            if !open {
-                return Err(JournalError::closed());
-            }
-            let client = reader.client().await?;
+            let client = reader?.client().await?;
             client
                 .execute(
                     "DELETE FROM gitops_brain_facts WHERE position = ANY ($1::bigint[])",
@@ -176,10 +176,10 @@ impl Journal for PostgresJournal {
                 SET holder = excluded.holder, held_until = excluded.held_until
                 WHERE cursor.holder = excluded.holder OR cursor.held_until < now()
             RETURNING position";
-        let reader = self.reader.clone();
+        let reader = self.reader();
         let (name, holder) = (name.to_owned(), holder.to_owned());
         Box::pin(async move {
-            let client = reader.client().await?;
+            let client = reader?.client().await?;
             let held = client.query_opt(TAKE, &[&name, &holder, &lease.as_secs_f64()]).await?;
             let Some(row) = held else { return Ok(None) };
             let position: Option<i64> = row.try_get(0)?;
@@ -192,10 +192,10 @@ impl Journal for PostgresJournal {
             UPDATE gitops_brain_cursors
             SET position = $3, held_until = now() + $4 * interval '1 second'
             WHERE name = $1 AND holder = $2";
-        let reader = self.reader.clone();
+        let reader = self.reader();
         let (name, holder) = (name.to_owned(), holder.to_owned());
         Box::pin(async move {
-            let client = reader.client().await?;
+            let client = reader?.client().await?;
             let to = i64::try_from(to).unwrap_or(i64::MAX);
             let moved = client.execute(MOVE, &[&name, &holder, &to, &lease.as_secs_f64()]).await?;
             Ok(moved == 1)

@@ -7,7 +7,8 @@ use crate::JournalError;
 /// Tells our files from those of other programs: "GOBr" in ASCII.
 const APPLICATION_ID: i64 = 0x474F_4272;
 
-/// Each brings the tables from one version to the next. `AUTOINCREMENT`, so that a position is never used twice, even if rows are deleted one day.
+/// Each brings the tables from one version to the next. `AUTOINCREMENT`, so that a position is never used
+/// twice, though rows are deleted.
 const STEPS: [&str; 2] = [
     "CREATE TABLE facts (
         position INTEGER PRIMARY KEY AUTOINCREMENT,

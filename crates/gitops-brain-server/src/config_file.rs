@@ -17,7 +17,7 @@ use toml::{
 
 use crate::{
     config::{Cluster, Config, Fault, GitHost, Scope, Token, parse_database, parse_listen},
-    receiver::{Channel, GitHub, Receiver, is_repository},
+    receiver::{Channel, FINAL, GitHub, Receiver, is_repository},
     secret::{self, Secret, TokenDigest},
     tls::Tls,
     webhook,
@@ -169,7 +169,7 @@ impl Reader<'_> {
             return None;
         };
         self.known(table, path, &[KEYS, own].concat());
-        let name = self.text(table, path, "name").map(|(_, name)| name.to_owned());
+        let name = self.text(table, path, "name").map(|(_, name)| name);
         let channel = match kind {
             "generic" => {
                 let hmac_key = self
@@ -188,41 +188,17 @@ impl Reader<'_> {
             }),
         };
         let environments = self.environments(table, path, config);
-        let outcomes = table.get("outcomes").map(|_| self.outcomes(table, path));
-        let Some(name) = name else {
-            self.fault(value.span(), format!("{path}: `name` is missing"));
-            return None;
-        };
-        if config.receivers.iter().any(|receiver| receiver.name == name) {
-            let name = name.escape_debug();
-            self.fault(value.span(), format!("{path}: there are two with the name `{name}`"));
-        }
+        let outcomes = table.get("outcomes").map(|_| {
+            self.words(table, path, "outcomes", "is no final outcome", &FINAL, Outcome::as_str)
+        });
+        let others = config.receivers.iter().map(|receiver| &*receiver.name);
+        let name = self.own_name(value, path, name, others)?;
         let mut receiver = Receiver::new(name, channel?);
         receiver.environments = environments;
         if let Some(outcomes) = outcomes {
             receiver.outcomes = outcomes;
         }
         Some(receiver)
-    }
-
-    fn outcomes(&mut self, table: &DeTable<'_>, path: &str) -> BTreeSet<Outcome> {
-        let mut outcomes = BTreeSet::new();
-        for (value, text) in self.texts(table, path, "outcomes") {
-            let known = [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut];
-            match known.into_iter().find(|outcome| outcome.as_str() == text) {
-                Some(outcome) => {
-                    outcomes.insert(outcome);
-                }
-                None => {
-                    let (text, known) =
-                        (text.escape_debug(), known.map(Outcome::as_str).join(", "));
-                    let message =
-                        format!("{path}.outcomes: `{text}` is no final outcome: there are {known}");
-                    self.fault(value.span(), message);
-                }
-            }
-        }
-        outcomes
     }
 
     /// Where to send something: an address, which may be a secret.
@@ -395,36 +371,63 @@ impl Reader<'_> {
                 None
             }
         };
-        let mut scopes = BTreeSet::new();
-        for (value, text) in self.texts(table, path, "scopes") {
-            match Scope::ALL.into_iter().find(|scope| scope.as_str() == text) {
-                Some(scope) => {
-                    scopes.insert(scope);
-                }
-                None => {
-                    let known = Scope::ALL.map(Scope::as_str).join(", ");
-                    let text = text.escape_debug();
-                    let message =
-                        format!("{path}.scopes: `{text}` is not a scope: there are {known}");
-                    self.fault(value.span(), message);
-                }
-            }
-        }
+        let scopes =
+            self.words(table, path, "scopes", "is not a scope", &Scope::ALL, Scope::as_str);
         let environments = self.environments(table, path, config);
-        let Some(name) = name else {
-            self.fault(value.span(), format!("{path}: `name` is missing"));
-            return None;
-        };
+        let others = config.tokens.iter().map(|token| &*token.name);
+        let name = self.own_name(value, path, name, others)?;
         if table.get("scopes").is_none() {
             self.fault(value.span(), format!("{path}: `scopes` is missing"));
-        }
-        if config.tokens.iter().any(|token| token.name == name) {
-            let name = name.escape_debug();
-            self.fault(value.span(), format!("{path}: there are two with the name `{name}`"));
         }
         let mut token = Token::new(name, digest?, scopes);
         token.environments = environments;
         Some(token)
+    }
+
+    /// The name of an entry in a list: there must be one, and no other entry may have it.
+    fn own_name<'t>(
+        &mut self,
+        value: &Value<'_>,
+        path: &str,
+        name: Option<&'t str>,
+        mut others: impl Iterator<Item = &'t str>,
+    ) -> Option<&'t str> {
+        let Some(name) = name else {
+            self.fault(value.span(), format!("{path}: `name` is missing"));
+            return None;
+        };
+        if others.any(|other| other == name) {
+            let name = name.escape_debug();
+            self.fault(value.span(), format!("{path}: there are two with the name `{name}`"));
+        }
+        Some(name)
+    }
+
+    /// Some of the words that there are.
+    fn words<T: Copy + Ord>(
+        &mut self,
+        table: &DeTable<'_>,
+        path: &str,
+        key: &str,
+        wrong: &str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> BTreeSet<T> {
+        let mut found = BTreeSet::new();
+        for (value, text) in self.texts(table, path, key) {
+            match all.iter().copied().find(|one| word(*one) == text) {
+                Some(one) => {
+                    found.insert(one);
+                }
+                None => {
+                    let known: Vec<_> = all.iter().copied().map(word).collect();
+                    let (text, known) = (text.escape_debug(), known.join(", "));
+                    let message = format!("{path}.{key}: `{text}` {wrong}: there are {known}");
+                    self.fault(value.span(), message);
+                }
+            }
+        }
+        found
     }
 
     /// The environments that something is confined to, if it is.

@@ -130,10 +130,7 @@ async fn store(inner: &Inner, batch: Vec<Submission>) -> Result<(), StoreFailure
 async fn append(inner: &Inner, facts: &[Fact]) -> Result<Vec<Appended>, JournalError> {
     let begun = time::Instant::now();
     let appended = inner.journal.append(facts).await;
-    if appended.is_err() {
-        inner.metrics.append_failed();
-    }
-    let appended = appended?;
+    let appended = appended.inspect_err(|_| inner.metrics.append_failed())?;
     inner.metrics.appended(begun.elapsed());
     for (fact, appended) in facts.iter().zip(&appended) {
         if let FactBody::Settled(settlement) = &fact.body

@@ -6,6 +6,9 @@ use gitops_brain::{EnvironmentName, Outcome};
 
 use crate::secret::Secret;
 
+/// The outcomes that a rollout can settle to.
+pub(crate) const FINAL: [Outcome; 3] = [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut];
+
 /// Somebody who is told when a rollout settles: once each time, or more often if it is not known whether
 /// they heard it, and never less.
 #[derive(Clone, Debug)]
@@ -26,8 +29,7 @@ impl Receiver {
     /// A receiver that is told of all outcomes in all environments.
     #[must_use]
     pub fn new(name: impl Into<String>, channel: Channel) -> Self {
-        let outcomes = BTreeSet::from([Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut]);
-        Self { name: name.into(), channel, environments: None, outcomes }
+        Self { name: name.into(), channel, environments: None, outcomes: FINAL.into() }
     }
 
     /// Whether it is told of an outcome in an environment.

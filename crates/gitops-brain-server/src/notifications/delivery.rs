@@ -6,8 +6,8 @@ use gitops_brain::{CommitId, Outcome, SIGNATURE_HEADER, sign};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::{
-    Agent,
-    http::{Request, Response, header},
+    Agent, AsSendBody,
+    http::{Request, Response, header, request::Builder},
     tls::{RootCerts, TlsConfig},
 };
 
@@ -261,20 +261,23 @@ fn text(secret: &[u8]) -> Result<String, Refusal> {
 }
 
 fn post(url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<String, Refusal> {
-    let mut request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
+    let request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
+    ask(request, headers, body)
+}
+
+fn get(url: &str, headers: &[(&str, String)]) -> Result<String, Refusal> {
+    ask(Request::get(url), headers, ())
+}
+
+fn ask(
+    mut request: Builder,
+    headers: &[(&str, String)],
+    body: impl AsSendBody,
+) -> Result<String, Refusal> {
     for (name, value) in headers {
         request = request.header(*name, value);
     }
     let request = request.body(body).map_err(|error| Refusal::for_good(error.to_string()))?;
-    answer(AGENT.run(request))
-}
-
-fn get(url: &str, headers: &[(&str, String)]) -> Result<String, Refusal> {
-    let mut request = Request::get(url);
-    for (name, value) in headers {
-        request = request.header(*name, value);
-    }
-    let request = request.body(()).map_err(|error| Refusal::for_good(error.to_string()))?;
     answer(AGENT.run(request))
 }
 

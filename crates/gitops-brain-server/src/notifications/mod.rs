@@ -50,6 +50,8 @@ struct Outbox {
     courier: Courier,
     cursor: String,
     holder: String,
+    /// Up to where it has been told, while the cursor is held.
+    position: Option<u64>,
     /// When the cursor was last taken.
     renewed: time::Instant,
     stop: watch::Receiver<bool>,
@@ -61,6 +63,7 @@ pub(crate) async fn tell(inner: Arc<Inner>, receiver: Receiver, url: Option<Stri
         courier: Courier::new(receiver.channel.clone(), url),
         cursor: format!("receiver {}", receiver.name),
         holder: format!("{:016x}", RandomState::new().hash_one(&receiver.name)),
+        position: None,
         renewed: time::Instant::now(),
         stop: inner.stop.subscribe(),
         inner,
@@ -71,79 +74,73 @@ pub(crate) async fn tell(inner: Arc<Inner>, receiver: Receiver, url: Option<Stri
 
 impl Outbox {
     async fn run(mut self) {
-        let mut position = None;
         while !*self.stop.borrow() {
-            let pause = match self.read_on(&mut position).await {
-                Ok(true) => LOOK_EVERY,
-                Ok(false) => TRY_EVERY,
+            let pause = match self.read_on().await {
+                Ok(()) if self.position.is_some() => LOOK_EVERY,
+                Ok(()) => TRY_EVERY,
                 Err(error) => {
                     let receiver = &self.receiver.name;
                     tracing::warn!(receiver, code = error.code(), %error, "cannot read what to tell");
-                    position = None;
+                    self.position = None;
                     TRY_EVERY
                 }
             };
             self.sleep(pause).await;
         }
-        if let Some(position) = position {
+        if let Some(position) = self.position {
             // Another server need not wait for the lease to end.
-            let _ = self.move_to(position, Duration::ZERO).await;
+            let _ = self.move_cursor(position, Duration::ZERO).await;
         }
     }
 
-    /// Tells all that there is to tell. Returns whether the cursor is held.
-    async fn read_on(&mut self, position: &mut Option<u64>) -> Result<bool, JournalError> {
+    /// Tells all that there is to tell, for as long as the cursor is held.
+    async fn read_on(&mut self) -> Result<(), JournalError> {
         let known = self.inner.live().position;
         // There is nothing new, and the cursor is held for a good while yet.
-        if position.is_some_and(|position| position >= known) && self.renewed.elapsed() < LEASE / 4
+        if self.position.is_some_and(|position| position >= known)
+            && self.renewed.elapsed() < LEASE / 4
         {
-            return Ok(true);
+            return Ok(());
         }
         let journal = self.inner.journal.clone();
-        let Some(cursor) = journal.take_cursor(&self.cursor, &self.holder, LEASE).await? else {
-            *position = None;
-            return Ok(false);
-        };
+        let cursor = journal.take_cursor(&self.cursor, &self.holder, LEASE).await?;
         self.renewed = time::Instant::now();
-        let mut at = match cursor.position {
-            Some(at) => at,
-            None => {
-                self.move_to(known, LEASE).await?;
-                known
-            }
-        };
-        *position = Some(at);
-        while at < known {
-            let entries = journal.read_after(at, READ).await?;
+        self.position = cursor.and_then(|cursor| cursor.position);
+        if cursor.is_some() && self.position.is_none() {
+            // A new receiver begins with what settles next.
+            self.advance(known).await?;
+        }
+        while let Some(position) = self.position.filter(|position| *position < known) {
+            let entries = journal.read_after(position, READ).await?;
             let Some(last) = entries.iter().rfind(|entry| entry.position <= known) else { break };
             for entry in entries.iter().take_while(|entry| entry.position <= known) {
                 if self.tell_of(&entry.fact).await.is_none() {
-                    return Ok(true);
+                    return Ok(());
                 }
                 if matches!(entry.fact.body, FactBody::Settled(_)) {
-                    if !self.move_to(entry.position, LEASE).await? {
-                        *position = None;
-                        return Ok(false);
+                    self.advance(entry.position).await?;
+                    if self.position.is_none() {
+                        return Ok(());
                     }
-                    *position = Some(entry.position);
                 }
             }
-            at = last.position;
-            if !self.move_to(at, LEASE).await? {
-                *position = None;
-                return Ok(false);
-            }
-            *position = Some(at);
+            self.advance(last.position).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    async fn move_to(&self, position: u64, lease: Duration) -> Result<bool, JournalError> {
-        self.inner.journal.move_cursor(&self.cursor, &self.holder, lease, position).await
+    /// Has told all up to a position. It has no position any more if another server has the cursor.
+    async fn advance(&mut self, to: u64) -> Result<(), JournalError> {
+        self.position = self.move_cursor(to, LEASE).await?.then_some(to);
+        Ok(())
+    }
+
+    async fn move_cursor(&self, to: u64, lease: Duration) -> Result<bool, JournalError> {
+        self.inner.journal.move_cursor(&self.cursor, &self.holder, lease, to).await
     }
 
     /// Tells of a fact if it is to be told, until it has been heard or is no news any more. `None` if the
-    /// server stops first.
+    /// server stops first, or another one has the cursor.
     async fn tell_of(&mut self, fact: &Fact) -> Option<()> {
         let FactBody::Settled(settlement) = &fact.body else { return Some(()) };
         if !self.receiver.wants(&settlement.environment, settlement.outcome) {
@@ -163,14 +160,13 @@ impl Outbox {
             // An environment that is no longer declared has no status.
             let status = self.inner.live().brain.status(&query, now).ok();
             let message = Message { settlement: settlement.clone(), at: fact.at, status };
-            let result = match self.courier.deliver(message).await {
+            let Refusal { for_good, after, why } = match self.courier.deliver(message).await {
                 Ok(delivered) => {
                     self.inner.metrics.told(&name, delivered.as_str());
                     return Some(());
                 }
                 Err(refusal) => refusal,
             };
-            let Refusal { for_good, after, why } = result;
             if for_good {
                 tracing::error!(receiver = name, environment = %settlement.environment,
                     commit = %settlement.commit, why, "not told");

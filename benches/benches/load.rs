@@ -15,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gitops_brain::sign;
 use gitops_brain_benches::{
     Body, KEY,
     http::{Connection, Failure, percentile},
@@ -154,14 +153,7 @@ fn requests(round: u64, events: u64) -> Result<Vec<Vec<u8>>, Failure> {
             reason: "Progressing",
             message: "Deployment/shop/web configured\\nService/shop/web created",
         };
-        let body = body.to_json();
-        let head = format!(
-            "POST /v1/events/staging HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\
-             \r\nX-Signature: {}\r\nContent-Length: {}\r\n\r\n",
-            sign(KEY, body.as_bytes())?,
-            body.len()
-        );
-        Ok((head + &body).into_bytes())
+        Ok(body.to_request()?)
     };
     (0..events).map(one).collect()
 }

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gitops_brain::{CommitId, sign};
+use gitops_brain::CommitId;
 use gitops_brain_benches::{
-    Body, KEY, commit,
+    Body, commit,
     http::{Connection, Failure, percentile},
     server::Process,
 };
@@ -137,12 +137,5 @@ fn event(round: u64, step: i64, reason: &str, message: &str) -> Result<Vec<u8>, 
     let seconds = i64::try_from(round)? * 10 + step;
     let body =
         Body { reconciler: 1, commit: round, seconds, version: 1_000 + round, reason, message };
-    let body = body.to_json();
-    let head = format!(
-        "POST /v1/events/staging HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         X-Signature: {}\r\nContent-Length: {}\r\n\r\n",
-        sign(KEY, body.as_bytes())?,
-        body.len()
-    );
-    Ok((head + &body).into_bytes())
+    Ok(body.to_request()?)
 }

@@ -5,7 +5,8 @@ pub mod server;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{
-    Ancestry, Brain, ClusterName, CommitId, Fact, FactBody, Ingested, Parents, Policy, observe,
+    Ancestry, Brain, ClusterName, CommitId, Fact, FactBody, Ingested, KeyError, Parents, Policy,
+    observe, sign,
 };
 
 /// The key that the events are signed with.
@@ -71,6 +72,22 @@ impl Body<'_> {
             self.reason,
             commit(self.commit),
         )
+    }
+
+    /// The body in a signed request for the cluster `staging`.
+    ///
+    /// # Errors
+    ///
+    /// Never: the key is one that can be signed with.
+    pub fn to_request(&self) -> Result<Vec<u8>, KeyError> {
+        let body = self.to_json();
+        let signature = sign(KEY, body.as_bytes())?;
+        let head = format!(
+            "POST /v1/events/staging HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+             application/json\r\nX-Signature: {signature}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Ok((head + &body).into_bytes())
     }
 
     /// The fact that the event makes.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import test_dashboard
 from playwright.sync_api import sync_playwright
-from test_dashboard import APPS, TOKEN, Server
+from test_dashboard import APPS, TOKEN, Server, opened
 
 test_dashboard.CONFIG += """
 [clusters.production]
@@ -79,12 +79,7 @@ def main(folder: Path) -> None:
             ("dashboard-reconciler", f"/reconcilers/{APPS}", "light", 1000),
             ("dashboard-narrow", f"/rollouts/staging/{THIRD}", "light", 390),
         ]:
-            context = browser.new_context(
-                base_url=server.url,
-                color_scheme=scheme,  # type: ignore[arg-type]
-                viewport={"width": width, "height": 600},
-                extra_http_headers={"Authorization": f"Bearer {TOKEN}"},
-            )
+            context = opened(browser, server, scheme, width)
             page = context.new_page()
             page.goto(path)
             page.screenshot(path=folder / f"{name}.png", full_page=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from gitops_brain import sign
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 BINARY = os.environ["GITOPS_BRAIN_BINARY"]
 KEY, TOKEN = "the key of staging", "the token of people, which is long"
@@ -86,6 +86,16 @@ class Server:
             }
         ).encode()
         self.ask("POST", f"/v1/events/{cluster}", body, X_Signature=sign(KEY, body))
+
+
+def opened(browser: Browser, server: Server, scheme: str, width: int) -> BrowserContext:
+    """A window of a width, light or dark, of somebody who is logged in."""
+    return browser.new_context(
+        base_url=server.url,
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": width, "height": 600},
+        extra_http_headers={"Authorization": f"Bearer {TOKEN}"},
+    )
 
 
 @pytest.fixture
@@ -190,12 +200,7 @@ def test_it_works_without_a_script(browser: Browser, server: Server) -> None:
 def test_nothing_is_wider_than_the_window(
     browser: Browser, server: Server, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(
-        base_url=server.url,
-        color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": width, "height": 800},
-        extra_http_headers={"Authorization": f"Bearer {TOKEN}"},
-    )
+    context = opened(browser, server, scheme, width)
     page = context.new_page()
     server.register(A, app="shop")
     server.event(A, "HealthCheckFailed", "x" * 300, "error")

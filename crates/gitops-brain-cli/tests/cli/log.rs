@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
     process::{Child, Stdio},
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::brain;
+use crate::support::{brain, listening};
 
 const KEY: &str = "hmac-key-2f6d1c0e9b8a7f65";
 const FLUX_TOKEN: &str = "flux-token-9d8c7b6a5f4e3d2c";
@@ -41,9 +41,7 @@ impl Server {
             .stderr(File::create(folder.join("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        let address = listening(&mut child).replace("http://", "");
         Self { child, address }
     }
 

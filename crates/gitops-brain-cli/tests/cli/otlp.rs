@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use crate::support::brain;
+use crate::support::{brain, listening};
 
 /// A collector that takes one request, and tells its head and its body.
 fn collector() -> (String, thread::JoinHandle<(String, Vec<u8>)>) {
@@ -44,9 +44,7 @@ fn requests_are_traced() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://").unwrap();
+    let address = listening(&mut child).replace("http://", "");
     let mut stream = TcpStream::connect(address).unwrap();
     let request = "GET /healthz HTTP/1.1\r\nHost: brain\r\nX-Request-Id: run-17\r\n\
                    Connection: close\r\n\r\n";

@@ -13,7 +13,9 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{COMMIT, assert_exit, brain, commit, git, repository, run, stderr, stdout};
+use crate::support::{
+    COMMIT, assert_exit, brain, commit, git, listening, repository, run, stderr, stdout,
+};
 
 const KEY: &str = "a-key-that-is-long-enough";
 
@@ -53,9 +55,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        let url = listening(&mut child);
         (child, url)
     }
 

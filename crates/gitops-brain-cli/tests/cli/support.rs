@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -155,6 +155,13 @@ pub(crate) fn brain(url: &str) -> Command {
     command.env("GITOPS_BRAIN_URL", url).current_dir("/").stdin(Stdio::null());
     plain_git(&mut command);
     command
+}
+
+/// Where a server says that it listens, as soon as it does.
+pub(crate) fn listening(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    line.trim().strip_prefix("listening on ").unwrap().to_owned()
 }
 
 pub(crate) fn run(url: &str, args: &[&str]) -> Output {

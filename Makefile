@@ -39,7 +39,6 @@ unit: postgres
 otlp:
 	$(CARGO) clippy --locked -p gitops-brain-cli --features otlp --all-targets -- -D warnings
 	$(CARGO) test --locked -p gitops-brain-cli --features otlp --test cli otlp
-	$(CARGO) build --locked -p gitops-brain-cli
 
 # The tests start servers of their own: what the package would start by itself is not wanted.
 .PHONY: postgres

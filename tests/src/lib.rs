@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cases;
+pub mod git_http;
 pub mod postgres;
 pub mod process;
 pub mod random;

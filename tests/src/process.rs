@@ -279,7 +279,11 @@ fn listening_on(log: &str) -> Option<String> {
 }
 
 /// The binary, built if it is not there.
-fn binary() -> io::Result<&'static Path> {
+///
+/// # Errors
+///
+/// If it cannot be built.
+pub fn binary() -> io::Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BINARY.get_or_init(|| find_binary().map_err(|error| error.to_string())) {
         Ok(path) => Ok(path),

@@ -5,6 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gitops_brain::{ClusterName, DurationError, EnvironmentName, Selector, parse_duration};
+use gitops_brain_release::{
+    DocumentName, Image, ImageError, KustomizationImage, PathError, YamlPath,
+};
 use gitops_brain_server::Database;
 
 /// Is my commit live and healthy in that environment — yes, no, or not yet, and why?
@@ -25,7 +28,8 @@ Exit codes:
   3    timed out
   4    not allowed
   5    the server cannot be reached
-  6    cannot be answered: nothing is expected, or no event will prove health
+  6    cannot be answered: nothing is expected, no event will prove health, or --exact
+       and a later commit is live
   70   internal error
   130  interrupted
 Over several environments the worst counts: failed, then timed out, then the rest.";
@@ -55,6 +59,8 @@ pub(crate) enum Format {
     Text,
     /// For programs: the last answer of the server on stdout, all else on stderr.
     Json,
+    /// For programs that follow: a JSON object on a line for each change, all else on stderr.
+    Jsonl,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +71,11 @@ pub(crate) enum Command {
     Wait(Wait),
     /// Tell the server that a commit is on its way.
     Register(Register),
+    /// Change what is wanted: set an image in the gitops repository, commit and push.
+    Release {
+        #[command(subcommand)]
+        command: Release,
+    },
     /// Show where a commit stands.
     Status(Status),
     /// List rollouts, the newest first.
@@ -156,6 +167,17 @@ pub(crate) struct Wait {
     #[command(flatten)]
     pub(crate) target: Target,
 
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+
+    /// Do not register the commit.
+    #[arg(long)]
+    pub(crate) no_register: bool,
+}
+
+/// How to wait, and for what.
+#[derive(Args, Debug)]
+pub(crate) struct Waiting {
     /// What to wait for.
     #[arg(long = "for", value_enum, value_name = "STATE")]
     pub(crate) require: Option<Require>,
@@ -172,17 +194,166 @@ pub(crate) struct Wait {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) failure_grace: Option<Duration>,
 
+    /// Accept this commit alone, and no later one that contains it.
+    #[arg(long)]
+    pub(crate) exact: bool,
+
     /// Wait even if no event that can come will answer.
     #[arg(long)]
     pub(crate) keep_waiting: bool,
 
-    /// Do not register the commit.
-    #[arg(long)]
-    pub(crate) no_register: bool,
-
     /// A label of the rollout, as `app=shop`; several can be given.
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,
+
+    /// Write the result as variables (GITOPS_BRAIN_OUTCOME=…): a dotenv report of GitLab.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dotenv: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Set images, commit and push; the commit is printed. With --wait, wait until it is live.
+    Make(Box<ReleaseMake>),
+    /// List releases, the newest first.
+    List(ReleaseList),
+    /// Show where the newest release of an app stands.
+    Status(ReleaseStatus),
+    /// Take a release back with a new commit.
+    Rollback(Box<ReleaseRollback>),
+}
+
+/// The gitops repository, if it is not the checkout at -C.
+#[derive(Args, Debug)]
+pub(crate) struct GitopsRepository {
+    /// The address of the gitops repository, to be cloned; without it the checkout is used.
+    #[arg(long, value_name = "URL")]
+    pub(crate) repository: Option<String>,
+
+    /// The branch. Default: the one that is checked out, or the remote's default.
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+}
+
+/// Where a release goes, and whether to wait for it.
+#[derive(Args, Debug)]
+pub(crate) struct Rollout {
+    /// Register the commit in this environment; several can be given.
+    #[arg(short, long, value_delimiter = ',', value_name = "ENVIRONMENT")]
+    pub(crate) environment: Vec<EnvironmentName>,
+
+    /// Wait until the commit is live and healthy there.
+    #[arg(long, requires = "environment")]
+    pub(crate) wait: bool,
+
+    /// Who asks for it. Default: whom the CI system names.
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+
+    /// The CI run. Default: what the CI system names.
+    #[arg(long, value_name = "URL")]
+    pub(crate) run_url: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseMake {
+    /// The app.
+    #[arg(long)]
+    pub(crate) app: String,
+
+    /// Its version: what is released.
+    #[arg(long)]
+    pub(crate) version: String,
+
+    /// The subject of the commit's message. Default: `release: APP VERSION`.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) message: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) repository: GitopsRepository,
+
+    /// The file that --set changes.
+    #[arg(long, requires = "set")]
+    pub(crate) file: Option<String>,
+
+    /// The document in it that is meant, as `Deployment/web` or `Deployment/shop/web`.
+    #[arg(long, value_name = "KIND/NAME", requires = "set")]
+    pub(crate) document: Option<DocumentName>,
+
+    /// Set a value: `spec.template.spec.containers[name=web].image=ghcr.io/shop/web:1.4.0`; several
+    /// can be given.
+    #[arg(long, value_name = "PATH=VALUE", value_parser = set, requires = "file")]
+    pub(crate) set: Vec<(YamlPath, String)>,
+
+    /// The folder of the kustomization that --image changes.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) kustomization: String,
+
+    /// Set an image of the kustomization, written as for `kustomize edit set image`:
+    /// `web=ghcr.io/shop/web:1.4.0`, `web:1.4.0`, `web@sha256:…`; several can be given.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Vec<KustomizationImage>,
+
+    /// Set what carries the marker of Flux's image policy:
+    /// `flux-system:web=ghcr.io/shop/web:1.4.0`; several can be given.
+    #[arg(long, value_name = "NAMESPACE:NAME=IMAGE", value_parser = policy)]
+    pub(crate) policy: Vec<(String, Image)>,
+
+    /// The folder in which --policy looks for markers. Default: the whole repository.
+    #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]
+    pub(crate) path: String,
+
+    #[command(flatten)]
+    pub(crate) rollout: Rollout,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseList {
+    /// Releases of this app.
+    #[arg(long)]
+    pub(crate) app: Option<String>,
+
+    /// At most so many.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    #[command(flatten)]
+    pub(crate) repository: GitopsRepository,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseStatus {
+    /// The app.
+    #[arg(long)]
+    pub(crate) app: String,
+
+    /// The environment; several can be given. Default: all.
+    #[arg(short, long, value_delimiter = ',')]
+    pub(crate) environment: Vec<EnvironmentName>,
+
+    #[command(flatten)]
+    pub(crate) repository: GitopsRepository,
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct ReleaseRollback {
+    /// The commit of the release.
+    #[arg(group = "what")]
+    pub(crate) commit: Option<String>,
+
+    /// The app whose newest release is taken back.
+    #[arg(long, group = "what")]
+    pub(crate) app: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) repository: GitopsRepository,
+
+    #[command(flatten)]
+    pub(crate) rollout: Rollout,
 }
 
 #[derive(Args, Debug)]
@@ -389,6 +560,35 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
+fn set(text: &str) -> Result<(YamlPath, String), String> {
+    // A step like `[name=web]` has an equals sign too.
+    let is_outside = |at: usize| {
+        let before = text.get(..at).unwrap_or_default();
+        before.matches('[').count() == before.matches(']').count()
+    };
+    let split = text.match_indices('=').map(|(at, _)| at).find(|at| is_outside(*at));
+    let (path, value) = split
+        .and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?)))
+        .ok_or("write it as `path.to.the.value=value`")?;
+    let is_one_line = !value
+        .contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
+    if !is_one_line {
+        return Err("a value is one line of text, without control characters".to_owned());
+    }
+    Ok((path.parse().map_err(|error: PathError| error.to_string())?, value.to_owned()))
+}
+
+fn policy(text: &str) -> Result<(String, Image), String> {
+    match text.split_once('=') {
+        Some((policy, image))
+            if policy.split_once(':').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()) =>
+        {
+            Ok((policy.to_owned(), image.parse().map_err(|error: ImageError| error.to_string())?))
+        }
+        _ => Err("write it as `namespace:name=image:tag`".to_owned()),
+    }
+}
+
 fn kubernetes_name(text: &str) -> Result<String, &'static str> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let edge = |c: Option<char>| c.is_some_and(|c| c != '-');
@@ -408,6 +608,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_have_equals_signs_and_so_may_its_path() {
+        let (path, value) = set("spec.c[name=web].args[0]=--a=b").unwrap();
+        assert_eq!((&*path.to_string(), &*value), ("spec.c[name=web].args[0]", "--a=b"));
+        for wrong in ["spec.image", "spec..image=x", "a=b\nc", "=x"] {
+            assert!(set(wrong).is_err(), "{wrong}");
+        }
+        assert!(policy("web=x:1").is_err());
     }
 
     #[test]

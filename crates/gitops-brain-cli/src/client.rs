@@ -1,12 +1,12 @@
 //! The HTTP API, from the asking side.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::Read, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
 use ureq::{
     Agent, Body,
-    http::{Request, Response, Uri, header},
+    http::{Request, Response, Uri, header, request},
     tls::{RootCerts, TlsConfig},
 };
 
@@ -143,6 +143,22 @@ impl Client {
         self.ask("POST", path, Some(body), Duration::ZERO)
     }
 
+    /// Opens a stream of server-sent events.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl Read + Send + 'static, ClientError> {
+        let request = self.request("GET", path).header(header::ACCEPT, "text/event-stream");
+        let request = request.body(()).map_err(|error| unusable(&error))?;
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_recv_response(Some(ANSWER_WITHIN)).build();
+        let response = self.agent.run(request).map_err(|error| self.no_answer(&error))?;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if response.status().is_success() && is_stream {
+            return Ok(response.into_body().into_reader());
+        }
+        self.answer(response)?;
+        Err(ClientError::Unusable { message: format!("{} has no stream", self.base) })
+    }
+
     /// Posts a body as it is, with headers instead of the token.
     pub(crate) fn post_raw(
         &self,
@@ -170,13 +186,7 @@ impl Client {
         body: Option<&Value>,
         patience: Duration,
     ) -> Result<Value, ClientError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header(header::ACCEPT, "application/json");
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
+        let mut request = self.request(method, path).header(header::ACCEPT, "application/json");
         let limit = Some(patience.saturating_add(ANSWER_WITHIN));
         let response = match body {
             Some(body) => {
@@ -192,6 +202,15 @@ impl Client {
             }
         };
         self.answer(response.map_err(|error| self.no_answer(&error))?)
+    }
+
+    /// A request with the token.
+    fn request(&self, method: &str, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     fn no_answer(&self, error: &ureq::Error) -> ClientError {

@@ -2,14 +2,15 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read as _, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::Stdio,
     sync::Mutex,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use gitops_brain::{CommitId, CommitObject};
+use gitops_brain_release::Git;
 
 /// How many commits are sent with a registration.
 pub(crate) const RECENT: usize = 200;
@@ -23,7 +24,7 @@ const FETCH_WITHIN: Duration = Duration::from_secs(60);
 /// A checkout of the gitops repository.
 #[derive(Debug)]
 pub(crate) struct Checkout {
-    path: PathBuf,
+    git: Git,
     /// Two fetches at once would be in each other's way.
     fetching: Mutex<()>,
 }
@@ -35,7 +36,7 @@ impl Checkout {
     ///
     /// Why there is none, in a sentence.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let checkout = Self { path: path.to_owned(), fetching: Mutex::new(()) };
+        let checkout = Self { git: Git::at(path), fetching: Mutex::new(()) };
         checkout
             .read(&["rev-parse", "--git-dir"])
             .map(|_| checkout)
@@ -43,7 +44,7 @@ impl Checkout {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.git.folder()
     }
 
     /// The commit that a name stands for: a branch, a tag, `HEAD~2`, the beginning of an id.
@@ -126,7 +127,7 @@ impl Checkout {
             args.extend(["--quiet", "--no-tags", "--no-recurse-submodules"]);
             args.extend(deepen);
             args.extend([&*remote, &*wanted]);
-            result = self.run_within(&args, FETCH_WITHIN);
+            result = self.git.run_within(&args, FETCH_WITHIN).map_err(|error| error.to_string());
             if self.has(live) {
                 return Ok(());
             }
@@ -158,7 +159,8 @@ impl Checkout {
             asked.push('\n');
         }
         let mut child = self
-            .git(&["cat-file", "--batch"])
+            .git
+            .command(&["cat-file", "--batch"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -177,64 +179,8 @@ impl Checkout {
         objects.map_err(|error| format!("cannot read commit objects: {error}"))
     }
 
-    fn git(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("git");
-        command
-            .arg("-C")
-            .arg(&self.path)
-            .args(args)
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null());
-        if std::env::var_os("GIT_SSH_COMMAND").is_none() && std::env::var_os("GIT_SSH").is_none() {
-            command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
-        }
-        command
-    }
-
     fn read(&self, args: &[&str]) -> Result<String, String> {
-        let output = self.git(args).output().map_err(|error| cannot_run(&error))?;
-        succeeded(&output)?;
-        String::from_utf8(output.stdout).map_err(|_| "git's answer is not UTF-8".to_owned())
-    }
-
-    fn run_within(&self, args: &[&str], limit: Duration) -> Result<(), String> {
-        let child = self
-            .git(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| cannot_run(&error))?;
-        succeeded(&finish_within(child, limit)?)
-    }
-}
-
-/// Waits for a process, and ends it if it takes too long.
-fn finish_within(mut child: Child, limit: Duration) -> Result<Output, String> {
-    let started = Instant::now();
-    let mut stderr = child.stderr.take();
-    let reader = thread::spawn(move || {
-        let mut text = Vec::new();
-        if let Some(stderr) = &mut stderr {
-            let _ = stderr.take(64 * 1024).read_to_end(&mut text);
-        }
-        text
-    });
-    loop {
-        match child.try_wait().map_err(|error| cannot_run(&error))? {
-            Some(status) => {
-                let stderr = reader.join().unwrap_or_default();
-                return Ok(Output { status, stdout: Vec::new(), stderr });
-            }
-            None if started.elapsed() > limit => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("it took more than {} s", limit.as_secs()));
-            }
-            None => thread::sleep(Duration::from_millis(20)),
-        }
+        self.git.read(args).map_err(|error| error.to_string())
     }
 }
 
@@ -264,17 +210,6 @@ fn read_batch(mut from: impl BufRead) -> io::Result<Vec<Vec<u8>>> {
 fn is_plain(branch: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     !branch.is_empty() && !branch.starts_with('-') && branch.chars().all(allowed)
-}
-
-fn succeeded(output: &Output) -> Result<(), String> {
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    match stderr.lines().find(|line| !line.trim().is_empty()) {
-        Some(line) => Err(line.trim().to_owned()),
-        None => Err(format!("git ended with {}", output.status)),
-    }
 }
 
 fn cannot_run(error: &io::Error) -> String {

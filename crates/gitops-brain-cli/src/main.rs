@@ -16,6 +16,7 @@ mod otlp;
 mod out;
 mod output;
 mod register;
+mod release;
 mod replay;
 mod send;
 mod serve;
@@ -54,7 +55,8 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Wait(args) => wait::run(args, global),
         Command::Register(args) => register::run(args, global),
-        Command::Status(args) => show::status(args, global),
+        Command::Release { command } => release::run(command, global),
+        Command::Status(args) => show::status(&args.commit, &args.environment, global),
         Command::History(args) => show::history(args, global),
         Command::Reconcilers(args) => show::reconcilers(args, global),
         Command::Manifests(args) => manifests::run(args),

@@ -1,8 +1,11 @@
 //! How results look.
 
+pub(crate) mod dotenv;
 mod github;
+mod lines;
 mod live;
 mod log;
+mod system;
 mod table;
 mod verdict;
 
@@ -10,7 +13,7 @@ use gitops_brain::{CommitId, EnvironmentName};
 use serde_json::Value;
 
 pub(crate) use self::table::Table;
-use self::{github::Actions, live::Live, log::Log};
+use self::{lines::Lines, live::Live, log::Log, system::System};
 use crate::{args::Format, exit::Failure, out::Out, status::Answer, wait::Ended};
 
 /// Shows how a wait goes on.
@@ -31,26 +34,35 @@ pub(crate) fn reporter(
 ) -> Box<dyn Reporter> {
     let out = match format {
         Format::Text => Out::stdout(),
-        Format::Json => Out::stderr(),
+        Format::Json | Format::Jsonl => Out::stderr(),
     };
     let environments: Vec<_> = environments.iter().map(EnvironmentName::as_str).collect();
     let title = format!("waiting for {commit} in {}", environments.join(", "));
-    if out.is_terminal {
-        return Box::new(Live::new(format, out, &title));
-    }
-    Box::new(Log::new(format, out, &title, Actions::detect()))
+    let people: Box<dyn Reporter> = if out.is_terminal {
+        Box::new(Live::new(format, out, &title))
+    } else {
+        Box::new(Log::new(format, out, &title, System::detect()))
+    };
+    if format == Format::Jsonl { Box::new(Lines::new(people)) } else { people }
 }
 
 /// Answers as JSON: one as it is, several as an array.
-pub(crate) fn json(out: &mut Out, answers: &[Answer]) {
+pub(crate) fn json(out: &mut Out, format: Format, answers: &[Answer]) {
     match answers {
-        [only] => json_value(out, &only.raw),
-        all => json_value(out, &all.iter().map(|answer| answer.raw.clone()).collect()),
+        [only] => json_value(out, format, &only.raw),
+        all => json_value(out, format, &all.iter().map(|answer| answer.raw.clone()).collect()),
     }
 }
 
-pub(crate) fn json_value(out: &mut Out, value: &Value) {
-    out.line(serde_json::to_string_pretty(value).unwrap_or_default());
+/// A value as JSON: for people to read as well, or each of a list on a line of its own.
+pub(crate) fn json_value(out: &mut Out, format: Format, value: &Value) {
+    match (format, value) {
+        (Format::Jsonl, Value::Array(items)) => {
+            items.iter().for_each(|item| out.line(item.to_string()))
+        }
+        (Format::Jsonl, value) => out.line(value.to_string()),
+        _ => out.line(serde_json::to_string_pretty(value).unwrap_or_default()),
+    }
 }
 
 /// Whether colours are wanted (<https://no-color.org>).
@@ -73,8 +85,8 @@ fn conclude(format: Format, mut out: Out, ended: &[Ended]) -> Result<(), Failure
         let mut stdout = Out::stdout();
         let answers: Vec<_> = ended.iter().map(verdict::json).collect();
         match <[Value; 1]>::try_from(answers) {
-            Ok([only]) => json_value(&mut stdout, &only),
-            Err(all) => json_value(&mut stdout, &Value::Array(all)),
+            Ok([only]) => json_value(&mut stdout, format, &only),
+            Err(all) => json_value(&mut stdout, format, &Value::Array(all)),
         }
         stdout.finish()?;
     }

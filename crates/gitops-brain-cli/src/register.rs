@@ -16,7 +16,8 @@ use crate::{
     exit::{Exit, Failure},
     out::Out,
     output,
-    status::Answer,
+    status::{Answer, Status},
+    text::one_line,
 };
 
 /// How long a server that is not there is tried again.
@@ -53,35 +54,59 @@ pub(crate) fn path(environment: &EnvironmentName, commit: CommitId) -> String {
     format!("/v1/rollouts/{environment}/{commit}")
 }
 
+/// What is registered of a commit.
+#[derive(Debug)]
+pub(crate) struct Registration<'a> {
+    pub(crate) expect: &'a [Selector],
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) labels: &'a [(String, String)],
+}
+
+impl Registration<'_> {
+    /// Registers a commit in each environment, with what its checkout proves of it.
+    pub(crate) fn send(
+        &self,
+        client: &Client,
+        found: &Found,
+        environments: &[EnvironmentName],
+        notes: &mut Out,
+    ) -> Result<Vec<Answer>, Failure> {
+        let objects = found.recent().unwrap_or_else(|why| {
+            notes.line(format!("note: no commit objects are sent: {why}"));
+            Vec::new()
+        });
+        let body = body(self.expect, self.timeout, self.labels, &objects);
+        let mut answers = Vec::new();
+        for environment in environments {
+            let raw = put(client, &path(environment, found.commit), &body, notes)?;
+            answers.push(Answer::read(raw)?);
+        }
+        Ok(answers)
+    }
+}
+
+/// What came of a registration, in a line.
+pub(crate) fn told(status: &Status) -> String {
+    format!(
+        "registered {} in {} (until {}): {}",
+        status.commit,
+        one_line(&status.environment),
+        one_line(status.deadline_at.as_deref().unwrap_or("no time limit")),
+        status.outcome.as_str(),
+    )
+}
+
 pub(crate) fn run(args: &Register, global: &Global) -> Result<Exit, Failure> {
     let client = Client::new(&global.url, global.token.as_deref())?;
     let found = Found::find(&args.target.commit, global)?;
+    let registration =
+        Registration { expect: &args.expect, timeout: args.timeout, labels: &args.label };
     let mut notes = Out::stderr();
-    let objects = found.recent().unwrap_or_else(|why| {
-        notes.line(format!("note: no commit objects are sent: {why}"));
-        Vec::new()
-    });
-    let body = body(&args.expect, args.timeout, &args.label, &objects);
-    let mut answers = Vec::new();
-    for environment in &args.target.environment {
-        let raw = put(&client, &path(environment, found.commit), &body, &mut notes)?;
-        answers.push(Answer::read(raw)?);
-    }
+    let answers = registration.send(&client, &found, &args.target.environment, &mut notes)?;
     let mut out = Out::stdout();
     match global.output {
-        Format::Json => output::json(&mut out, &answers),
-        Format::Text => {
-            for answer in &answers {
-                let status = &answer.status;
-                let until = status.deadline_at.as_deref().unwrap_or("no time limit");
-                out.line(format!(
-                    "registered {} in {} (until {until}): {}",
-                    status.commit,
-                    status.environment,
-                    status.outcome.as_str(),
-                ));
-            }
-        }
+        Format::Text => answers.iter().for_each(|answer| out.line(told(&answer.status))),
+        format => output::json(&mut out, format, &answers),
     }
     out.finish()?;
     Ok(Exit::Succeeded)

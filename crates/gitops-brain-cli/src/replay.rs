@@ -157,7 +157,16 @@ impl Replayed {
         match self.format {
             Format::Json => {
                 let value = json!({ "transitions": self.transitions, "statuses": statuses });
-                output::json_value(&mut self.out, &value);
+                output::json_value(&mut self.out, Format::Json, &value);
+            }
+            Format::Jsonl => {
+                for transition in &self.transitions {
+                    let line = json!({ "type": "transition", "transition": transition });
+                    self.out.line(line.to_string());
+                }
+                for status in &statuses {
+                    self.out.line(json!({ "type": "status", "status": status }).to_string());
+                }
             }
             Format::Text => {
                 self.out.line("");

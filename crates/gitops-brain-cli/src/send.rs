@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Send, global: &Global) -> Result<Exit, Failure> {
     })?;
     let mut out = Out::stdout();
     match global.output {
-        Format::Json => output::json_value(&mut out, &answer),
+        format @ (Format::Json | Format::Jsonl) => output::json_value(&mut out, format, &answer),
         Format::Text => {
             let result = answer.get("result").and_then(|result| result.as_str());
             let code = answer.get("code").and_then(|code| code.as_str());

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use gitops_brain::EnvironmentName;
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    args::{self, Format, Global, History, Reconcilers},
+    args::{Format, Global, History, Reconcilers},
     client::{Client, encode},
     commit::Found,
     exit::{Exit, Failure},
@@ -19,19 +20,23 @@ use crate::{
 /// The shortest beginning of a commit id that a server takes.
 const MIN_PREFIX: usize = 7;
 
-pub(crate) fn status(args: &args::Status, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn status(
+    commit: &str,
+    environments: &[EnvironmentName],
+    global: &Global,
+) -> Result<Exit, Failure> {
     let client = Client::new(&global.url, global.token.as_deref())?;
-    let commit = match Found::find(&args.commit, global) {
+    let commit = match Found::find(commit, global) {
         Ok(found) => found.commit.to_string(),
         // The server may know a commit that no checkout has.
-        Err(_) if is_prefix(&args.commit) => args.commit.to_ascii_lowercase(),
+        Err(_) if is_prefix(commit) => commit.to_ascii_lowercase(),
         Err(failure) => return Err(failure),
     };
-    let answers = if args.environment.is_empty() {
+    let answers = if environments.is_empty() {
         let answer = client.get(&format!("/v1/commits/{commit}"), Duration::ZERO)?;
-        items(&answer, "statuses").iter().cloned().map(Answer::read).collect()
+        status::list(&answer).iter().cloned().map(Answer::read).collect()
     } else {
-        args.environment
+        environments
             .iter()
             .map(|environment| {
                 let path = format!("/v1/rollouts/{environment}/{commit}");
@@ -41,10 +46,11 @@ pub(crate) fn status(args: &args::Status, global: &Global) -> Result<Exit, Failu
     }?;
     let mut out = Out::stdout();
     match global.output {
-        Format::Json if args.environment.is_empty() => {
-            output::json_value(&mut out, &answers.into_iter().map(|answer| answer.raw).collect());
+        format @ (Format::Json | Format::Jsonl) if environments.is_empty() => {
+            let all = answers.into_iter().map(|answer| answer.raw).collect();
+            output::json_value(&mut out, format, &all);
         }
-        Format::Json => output::json(&mut out, &answers),
+        format @ (Format::Json | Format::Jsonl) => output::json(&mut out, format, &answers),
         Format::Text if answers.is_empty() => {
             out.line("no environment and no cluster is known yet");
         }
@@ -92,7 +98,7 @@ pub(crate) fn history(args: &History, global: &Global) -> Result<Exit, Failure> 
     list(&path, global, |answer| {
         let mut table =
             Table::new(&["registered", "environment", "commit", "outcome", "state", "labels"]);
-        for rollout in items(answer, "rollouts") {
+        for rollout in status::list(answer) {
             let status = Answer::read(rollout.clone())?.status;
             let labels: Vec<_> =
                 status.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -137,7 +143,7 @@ pub(crate) fn reconcilers(args: &Reconcilers, global: &Global) -> Result<Exit, F
             "last heard",
             "last event",
         ]);
-        for report in items(answer, "reconcilers") {
+        for report in status::list(answer) {
             let report = Report::deserialize(report)
                 .map_err(|error| Failure::internal(format!("the server's answer: {error}")))?;
             let state = match (report.removed, report.deleted) {
@@ -167,10 +173,13 @@ fn list(
     let client = Client::new(&global.url, global.token.as_deref())?;
     let answer = client.get(path, Duration::ZERO)?;
     let mut out = Out::stdout();
-    if global.output == Format::Json {
-        output::json_value(&mut out, &answer);
-    } else {
-        table(&answer)?.print(&mut out);
+    match global.output {
+        Format::Text => table(&answer)?.print(&mut out),
+        Format::Json => output::json_value(&mut out, Format::Json, &answer),
+        Format::Jsonl => {
+            let items = Value::Array(status::list(&answer).to_vec());
+            output::json_value(&mut out, Format::Jsonl, &items);
+        }
     }
     out.finish()?;
     Ok(Exit::Succeeded)
@@ -178,10 +187,4 @@ fn list(
 
 fn is_prefix(text: &str) -> bool {
     text.len() >= MIN_PREFIX && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// The list in an answer: under its name, or the answer itself.
-fn items<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
-    let list = answer.as_array().or_else(|| answer.get(name)?.as_array());
-    list.map(Vec::as_slice).unwrap_or_default()
 }

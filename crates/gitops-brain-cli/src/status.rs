@@ -156,6 +156,11 @@ impl Status {
         self.reconcilers.iter().filter(|reconciler| reconciler.reason != "succeeded")
     }
 
+    /// The later commit that speaks for this one somewhere, if one does.
+    pub(crate) fn successor(&self) -> Option<&str> {
+        self.reconcilers.iter().find_map(|reconciler| reconciler.via.as_deref())
+    }
+
     /// Whether any reconciler ever reported a revision that is known to be related to the commit.
     pub(crate) fn is_related(&self) -> bool {
         self.reconcilers.iter().any(|reconciler| {
@@ -168,5 +173,16 @@ impl Status {
             reached.into_iter().any(Option::is_some)
                 || (reconciler.live.is_some() && reconciler.reason != "diverged")
         })
+    }
+}
+
+/// The list in an answer: itself, or the only one that it holds.
+pub(crate) fn list(answer: &Value) -> &[Value] {
+    match answer {
+        Value::Array(items) => items,
+        Value::Object(fields) => {
+            fields.values().find_map(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+        }
+        _ => &[],
     }
 }

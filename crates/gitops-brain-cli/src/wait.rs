@@ -5,6 +5,7 @@
 
 mod mend;
 mod patience;
+mod stream;
 
 use std::{
     process,
@@ -17,16 +18,17 @@ use gitops_brain::{CommitId, EnvironmentName, format_duration};
 use serde_json::Value;
 
 use crate::{
-    args::{Global, Wait},
+    args::{Format, Global, Wait, Waiting},
     client::{Backoff, Client, ClientError, encode},
     commit::Found,
     exit::{Exit, Failure, INTERRUPTED},
-    output::{self, Reporter},
+    output::{self, Reporter, dotenv},
     register,
-    status::Answer,
+    status::{Answer, Status},
     wait::{
         mend::Mender,
         patience::{Decision, Patience},
+        stream::Stream,
     },
 };
 
@@ -60,32 +62,64 @@ pub(crate) struct Ended {
     pub(crate) url: String,
 }
 
+/// What is waited for, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) found: &'a Found,
+    pub(crate) environments: &'a [EnvironmentName],
+    pub(crate) waiting: &'a Waiting,
+    pub(crate) labels: &'a [(String, String)],
+    pub(crate) registers: bool,
+}
+
 pub(crate) fn run(args: &Wait, global: &Global) -> Result<Exit, Failure> {
     let client = Client::new(&global.url, global.token.as_deref())?;
     let found = Found::find(&args.target.commit, global)?;
+    let question = Question {
+        found: &found,
+        environments: &args.target.environment,
+        waiting: &args.waiting,
+        labels: &args.waiting.label,
+        registers: !args.no_register,
+    };
+    ask(&question, &client, global.output)
+}
+
+/// Waits, and reports how that goes.
+pub(crate) fn ask(
+    question: &Question<'_>,
+    client: &Client,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let Question { found, environments, waiting, .. } = *question;
     let _ = ctrlc::set_handler(|| process::exit(INTERRUPTED));
     let objects = found.recent();
     let sent = objects.as_deref().unwrap_or_default();
-    let registration = register::body(&[], Some(args.timeout), &args.label, sent);
-    let mut reporter = output::reporter(global.output, &args.target.environment, found.commit);
+    let registration = register::body(&[], Some(waiting.timeout), question.labels, sent);
+    let mut reporter = output::reporter(format, environments, found.commit);
     if let Err(why) = &objects {
         reporter.note(None, &format!("no commit objects are sent: {why}"));
     }
     let started = Instant::now();
-    let watchers = args.target.environment.iter().map(|environment| Watcher {
-        client: &client,
+    let watchers = environments.iter().map(|environment| Watcher {
+        client,
         environment,
         commit: found.commit,
-        args,
+        waiting,
+        registers: question.registers,
         registration: &registration,
-        mender: Mender::new(&client, &found, environment),
+        mender: Mender::new(client, found, environment),
+        stream: Stream::new(client, environment, found.commit),
         started,
         answer: None,
     });
     let ended = watch(watchers, &mut *reporter);
     // The one that ended worst speaks for all. One that is missing never ended well.
-    let complete = ended.len() == args.target.environment.len();
+    let complete = ended.len() == environments.len();
     let worst = ended.iter().map(|ended| ended.exit).max().filter(|_| complete);
+    if let Some(path) = &waiting.dotenv {
+        dotenv::write(path, &ended)?;
+    }
     reporter.finish(&ended)?;
     Ok(worst.unwrap_or(Exit::Internal))
 }
@@ -125,9 +159,11 @@ struct Watcher<'a> {
     client: &'a Client,
     environment: &'a EnvironmentName,
     commit: CommitId,
-    args: &'a Wait,
+    waiting: &'a Waiting,
+    registers: bool,
     registration: &'a Value,
     mender: Mender<'a>,
+    stream: Stream<'a>,
     started: Instant,
     answer: Option<Answer>,
 }
@@ -141,10 +177,10 @@ struct Outage {
 
 impl Watcher<'_> {
     fn run(mut self, mut tell: impl FnMut(Update)) -> Ended {
-        let until = self.started + self.args.timeout + LAST_WORD;
-        let mut patience = Patience::new(self.args.keep_waiting);
+        let until = self.started + self.waiting.timeout + LAST_WORD;
+        let mut patience = Patience::new(self.waiting.keep_waiting).exact(self.waiting.exact);
         let mut outage = Outage::default();
-        let mut to_register = !self.args.no_register;
+        let mut to_register = self.registers;
         let mut registrations = 0;
         let mut look_within = Some(Duration::ZERO);
         loop {
@@ -156,8 +192,7 @@ impl Watcher<'_> {
             let result = if to_register {
                 self.client.put(&register::path(self.environment, self.commit), self.registration)
             } else {
-                let wait = POLL.min(left).min(look_within.unwrap_or(POLL));
-                self.client.get(&self.question(wait), wait)
+                self.ask(POLL.min(left).min(look_within.unwrap_or(POLL)))
             };
             let raw = match result {
                 Ok(raw) => raw,
@@ -215,6 +250,29 @@ impl Watcher<'_> {
         }
     }
 
+    /// The next answer: when something changed, or when the time is over.
+    fn ask(&mut self, within: Duration) -> Result<Value, ClientError> {
+        if let Some(answer) = &self.answer
+            && !within.is_zero()
+            && self.is_plain()
+            && self.stream.is_usable()
+        {
+            let version = &answer.status.version;
+            return match self.stream.next(version, within) {
+                Some(raw) => Ok(raw),
+                // Silence, or the end of the stream: ask what is so now.
+                None => self.client.get(&self.question(Duration::ZERO), Duration::ZERO),
+            };
+        }
+        self.client.get(&self.question(within), within)
+    }
+
+    /// Whether the question is the rollout's own, which the stream answers.
+    fn is_plain(&self) -> bool {
+        let Waiting { require, reconciler, failure_grace, .. } = self.waiting;
+        require.is_none() && reconciler.is_empty() && failure_grace.is_none()
+    }
+
     fn question(&self, wait: Duration) -> String {
         let mut question = register::path(self.environment, self.commit);
         let mut ask = |name: &str, value: &str| {
@@ -229,20 +287,20 @@ impl Watcher<'_> {
             ask("wait", &format_duration(Duration::from_millis(wait.as_millis() as u64)));
             ask("since", &answer.status.version);
         }
-        if let Some(require) = self.args.require {
+        if let Some(require) = self.waiting.require {
             ask("for", require.as_str());
         }
-        for reconciler in &self.args.reconciler {
+        for reconciler in &self.waiting.reconciler {
             ask("reconciler", reconciler.as_str());
         }
-        if let Some(grace) = self.args.failure_grace {
+        if let Some(grace) = self.waiting.failure_grace {
             ask("failure_grace", &format_duration(grace));
         }
         question
     }
 
     fn out_of_time(self, outage: Outage) -> Ended {
-        let timeout = format_duration(self.args.timeout);
+        let timeout = format_duration(self.waiting.timeout);
         match outage.message {
             Some(message) => {
                 let mut ended = self.ended(Exit::Unreachable);
@@ -269,25 +327,34 @@ impl Watcher<'_> {
 
     fn ended(self, exit: Exit) -> Ended {
         let status = self.answer.as_ref().map(|answer| &answer.status);
+        let successor = status.and_then(Status::successor).filter(|_| self.waiting.exact);
         let is_stray = exit == Exit::TimedOut && status.is_some_and(|status| !status.is_related());
-        let remedy = match (is_stray, &self.mender.checkout()) {
-            (true, Ok(path)) => Some(format!(
-                "no reconciler ever reported a revision related to this commit: was it pushed, and \
-                 is the checkout at {} the repository that Flux applies?",
-                path.display()
-            )),
-            (true, Err(_)) => Some(
-                "no reconciler ever reported a revision related to this commit: was it pushed, and \
-                 is it of the repository that Flux applies?"
+        let mut message = None;
+        let remedy = match (exit, successor) {
+            (Exit::Unanswerable, Some(successor)) => {
+                message = Some(format!("{successor}, which contains this commit, took its place"));
+                Some("leave out --exact to accept it".to_owned())
+            }
+            (Exit::Unanswerable, None) => {
+                Some("pass --keep-waiting to wait all the same".to_owned())
+            }
+            (Exit::TimedOut, _) if is_stray => Some(match self.mender.checkout() {
+                Ok(path) => format!(
+                    "no reconciler ever reported a revision related to this commit: was it pushed, \
+                     and is the checkout at {} the repository that Flux applies?",
+                    path.display()
+                ),
+                Err(_) => "no reconciler ever reported a revision related to this commit: was it \
+                           pushed, and is it of the repository that Flux applies?"
                     .to_owned(),
-            ),
-            (false, _) => None,
+            }),
+            _ => None,
         };
         Ended {
             environment: self.environment.to_string(),
             commit: self.commit.to_string(),
             exit,
-            message: None,
+            message,
             remedy,
             after: self.started.elapsed(),
             url: format!("{}{}", self.client.base(), register::path(self.environment, self.commit)),

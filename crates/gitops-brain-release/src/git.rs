@@ -117,12 +117,17 @@ impl Git {
         text(succeeded(args, output)?, args)
     }
 
-    /// What a command that talks to another machine says, whether it succeeds or not.
+    /// Runs a command that talks to another machine.
     ///
     /// # Errors
     ///
-    /// If git cannot be run, or does not end in time.
-    pub fn within(&self, args: &[&str], limit: Duration) -> Result<Output, GitError> {
+    /// If git cannot be run, fails, or does not end in time.
+    pub fn run_within(&self, args: &[&str], limit: Duration) -> Result<(), GitError> {
+        succeeded(args, self.within(args, limit)?).map(drop)
+    }
+
+    /// What a command that talks to another machine says, whether it succeeds or not.
+    pub(crate) fn within(&self, args: &[&str], limit: Duration) -> Result<Output, GitError> {
         let mut command = self.command(args);
         let mut child = command
             .stdout(Stdio::piped())
@@ -152,10 +157,6 @@ impl Git {
 }
 
 /// An output that is a success, or the first thing that git said of its failure.
-///
-/// # Errors
-///
-/// If git failed.
 pub(crate) fn succeeded(args: &[&str], output: Output) -> Result<Output, GitError> {
     if output.status.success() {
         return Ok(output);

@@ -109,7 +109,7 @@ impl Repository {
             args.extend(["--branch", branch]);
         }
         args.extend(["--", url, "."]);
-        succeeded(&args, git.within(&args, TALK_WITHIN)?)?;
+        git.run_within(&args, TALK_WITHIN)?;
         let head = git.read(&["symbolic-ref", "--short", "HEAD"])?;
         let branch = branch.unwrap_or(head.trim()).to_owned();
         Ok(Self { git, remote: "origin".to_owned(), branch, _clone: Some(folder) })
@@ -191,7 +191,7 @@ impl Repository {
             &self.remote,
             &refspec,
         ];
-        succeeded(&args, self.git.within(&args, TALK_WITHIN)?)?;
+        self.git.run_within(&args, TALK_WITHIN)?;
         let head = self.id(&["rev-parse", "--verify", &name]);
         self.git.read(&["update-ref", "-d", &name])?;
         head

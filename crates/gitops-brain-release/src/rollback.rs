@@ -8,13 +8,13 @@ use crate::{
     error::ReleaseError,
     git::{Git, said, succeeded},
     history::Release,
-    message::Message,
+    message::{Message, MessageError},
     repository::{Released, Repository},
 };
 
 impl Repository {
     /// Takes a release back: a new commit that undoes what the release's commit did, pushed with the
-    /// same care.
+    /// same care. `sign` adds to its message who asked for it.
     ///
     /// # Errors
     ///
@@ -22,7 +22,7 @@ impl Repository {
     pub fn rollback(
         &self,
         release: &Release,
-        decorate: impl Fn(Message) -> Message,
+        sign: impl FnOnce(Message) -> Result<Message, MessageError>,
     ) -> Result<Released, ReleaseError> {
         let wrong = |error| ReleaseError::NoRelease(format!("{}: {error}", release.commit));
         let message = Message::new(&release.app, &release.version)
@@ -30,8 +30,9 @@ impl Repository {
                 message.subject(&format!("rollback: {} {}", release.app, release.version))
             })
             .and_then(|message| message.rollback_of(&release.commit.to_string()))
+            .and_then(sign)
             .map_err(wrong)?;
-        self.publish(&decorate(message).to_string(), |head| self.reverted(head, release.commit))
+        self.publish(&message.to_string(), |head| self.reverted(head, release.commit))
     }
 
     /// The release that a commit made.

@@ -167,13 +167,13 @@ fn releases_are_listed_and_taken_back() {
 
     // Taking back the older one conflicts with the newer.
     let older = repository.release_of(&first.commit.to_string()).unwrap();
-    let error = repository.rollback(&older, |message| message).unwrap_err();
+    let error = repository.rollback(&older, Ok).unwrap_err();
     let ReleaseError::Conflict { file: conflict, .. } = &error else { panic!("{error:?}") };
     assert_eq!(conflict, "apps/web.yaml");
 
     let newest = repository.newest("web").unwrap();
     assert_eq!(newest.commit, second.commit);
-    let rollback = repository.rollback(&newest, |message| message.actor("grace").unwrap()).unwrap();
+    let rollback = repository.rollback(&newest, |message| message.actor("grace")).unwrap();
     assert!(file(&server, "gitops", "apps/web.yaml").contains("web:2"));
     let listed = &app(&repository, "web")[0];
     assert_eq!(listed.commit, rollback.commit());
@@ -181,7 +181,7 @@ fn releases_are_listed_and_taken_back() {
     assert_eq!(listed.subject, "rollback: web 3");
     // Taken back already: the next one is the release before it.
     assert_eq!(repository.newest("web").unwrap().commit, first.commit);
-    let again = repository.rollback(&newest, |message| message).unwrap();
+    let again = repository.rollback(&newest, Ok).unwrap();
     assert_eq!(again, Released::Unchanged { head: rollback.commit() });
     // The other app stays as it is.
     assert_eq!(repository.newest("db").unwrap().commit, db.commit);

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     exit::{Exit, Failure},
-    output::verdict::{headline, reason, remedies, word},
+    output::verdict::{fields, headline, reason, remedies, word},
     text::{one_line, short, short_revision},
     wait::Ended,
 };
@@ -70,22 +70,7 @@ fn append(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// The outputs of the step: one line each, so none can add another.
 fn outputs(ended: &Ended) -> String {
-    let status = ended.answer.as_ref().map(|answer| &answer.status);
-    // The outcome is that of this wait, which may know better than the last answer.
-    let outcome = match ended.exit {
-        Exit::Succeeded => "succeeded",
-        Exit::Failed => "failed",
-        Exit::TimedOut => "timed_out",
-        _ => "in_progress",
-    };
-    let fields = [
-        ("outcome", outcome),
-        ("state", status.map_or("", |status| &status.state)),
-        ("reason", status.map_or("", |status| &status.reason)),
-        ("commit", &ended.commit),
-        ("url", &ended.url),
-    ];
-    fields.iter().map(|(name, value)| format!("{name}={}\n", one_line(value))).collect()
+    fields(ended).iter().map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 
 fn summary(ended: &[Ended]) -> String {

@@ -30,7 +30,7 @@ impl Live {
         out.line(title);
         let target = match format {
             Format::Text => ProgressDrawTarget::stdout(),
-            Format::Json => ProgressDrawTarget::stderr(),
+            Format::Json | Format::Jsonl => ProgressDrawTarget::stderr(),
         };
         let screen = MultiProgress::with_draw_target(target);
         Self { format, out, screen, lines: BTreeMap::new() }

@@ -6,7 +6,7 @@ use crate::{
     args::Format,
     exit::Failure,
     out::Out,
-    output::{Reporter, conclude, github::Actions},
+    output::{Reporter, conclude, system::System},
     status::{Answer, Reconciler, Status},
     text::{elapsed, one_line},
     wait::Ended,
@@ -23,22 +23,19 @@ pub(crate) struct Log {
     format: Format,
     out: Out,
     started: Instant,
-    actions: Option<Actions>,
+    system: System,
     reconcilers: HashMap<(String, String), Key>,
     overall: HashMap<String, Key>,
 }
 
 impl Log {
-    pub(crate) fn new(format: Format, mut out: Out, title: &str, actions: Option<Actions>) -> Self {
-        match &actions {
-            Some(_) => out.line(format!("::group::{title}")),
-            None => out.line(title),
-        }
+    pub(crate) fn new(format: Format, mut out: Out, title: &str, system: System) -> Self {
+        out.line(system.begin(title));
         Self {
             format,
             out,
             started: Instant::now(),
-            actions,
+            system,
             reconcilers: HashMap::new(),
             overall: HashMap::new(),
         }
@@ -108,16 +105,11 @@ impl Reporter for Log {
     }
 
     fn finish(self: Box<Self>, ended: &[Ended]) -> Result<(), Failure> {
-        let Self { format, mut out, actions, .. } = *self;
-        if actions.is_some() {
-            out.line("::endgroup::");
-        }
-        if let Some(actions) = &actions {
-            for line in actions.annotations(ended) {
-                out.line(line);
-            }
+        let Self { format, mut out, system, .. } = *self;
+        for line in system.end(ended) {
+            out.line(line);
         }
         conclude(format, out, ended)?;
-        actions.map_or(Ok(()), |actions| actions.conclude(ended))
+        system.conclude(ended)
     }
 }

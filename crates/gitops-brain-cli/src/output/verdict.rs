@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
-    status::Reconciler,
+    status::{Reconciler, Status},
     text::{self, elapsed, one_line, short, short_revision},
     wait::Ended,
 };
@@ -52,11 +52,7 @@ pub(crate) fn reason(ended: &Ended) -> String {
 pub(crate) fn remedies(ended: &Ended) -> Vec<String> {
     let status = ended.answer.as_ref().filter(|_| ended.exit != Exit::Succeeded);
     let of_status = status.and_then(|answer| answer.status.remedy.as_deref()).map(one_line);
-    let mut remedies: Vec<_> = of_status.into_iter().chain(ended.remedy.clone()).collect();
-    if ended.exit == Exit::Unanswerable {
-        remedies.push("pass --keep-waiting to wait all the same".to_owned());
-    }
-    remedies
+    of_status.into_iter().chain(ended.remedy.clone()).collect()
 }
 
 /// Everything that is to be said at the end.
@@ -101,6 +97,26 @@ fn failure(reconciler: &Reconciler) -> Vec<String> {
         told.extend(text::lines(&event.message).map(|line| format!("  | {line}")));
     }
     told
+}
+
+/// The end in words that programs know: a name, and a line of text.
+pub(crate) fn fields(ended: &Ended) -> [(&'static str, String); 6] {
+    let status = ended.answer.as_ref().map(|answer| &answer.status);
+    // The outcome is that of this wait, which may know better than the last answer.
+    let outcome = match ended.exit {
+        Exit::Succeeded => "succeeded",
+        Exit::Failed => "failed",
+        Exit::TimedOut => "timed_out",
+        _ => "in_progress",
+    };
+    [
+        ("outcome", outcome.to_owned()),
+        ("state", status.map_or(String::new(), |status| one_line(&status.state))),
+        ("reason", status.map_or(String::new(), |status| one_line(&status.reason))),
+        ("commit", ended.commit.clone()),
+        ("via", one_line(status.and_then(Status::successor).unwrap_or_default())),
+        ("url", one_line(&ended.url)),
+    ]
 }
 
 /// The end for programs: the server's last answer, or why there is none.

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use gitops_brain::{CommitId, EnvironmentName, Revision};
 use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::{Client, encode},
     commit::{Found, batches},
     git::Checkout,
-    status::{Reconciler, Report, Status},
+    status::{Reconciler, Report, Status, list},
     text::short_revision,
 };
 
@@ -82,16 +82,5 @@ impl<'a> Mender<'a> {
         let reports = list(&answer).iter().filter_map(|report| Report::deserialize(report).ok());
         let mut reports = reports.filter(|report| report.reconciler == reconciler.reconciler);
         reports.next()?.commit?.parse().ok()
-    }
-}
-
-/// The list in an answer: itself, or the only one that it holds.
-pub(crate) fn list(answer: &Value) -> &[Value] {
-    match answer {
-        Value::Array(items) => items,
-        Value::Object(fields) => {
-            fields.values().find_map(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-        }
-        _ => &[],
     }
 }

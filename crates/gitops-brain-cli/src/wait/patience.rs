@@ -59,15 +59,25 @@ impl Hopeless {
 #[derive(Debug)]
 pub(crate) struct Patience {
     keep_waiting: bool,
+    exact: bool,
     hopeless_since: Option<Instant>,
 }
 
 impl Patience {
     pub(crate) fn new(keep_waiting: bool) -> Self {
-        Self { keep_waiting, hopeless_since: None }
+        Self { keep_waiting, exact: false, hopeless_since: None }
+    }
+
+    /// Accepts the commit alone. Where a later one took its place no reconciler will ever report it.
+    pub(crate) fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
     }
 
     pub(crate) fn decide(&mut self, status: &Status, now: Instant) -> Decision {
+        if self.exact && status.successor().is_some() {
+            return Decision::End(Exit::Unanswerable);
+        }
         match status.outcome {
             Outcome::Succeeded => return Decision::End(Exit::Succeeded),
             Outcome::Failed => return Decision::End(Exit::Failed),
@@ -136,6 +146,17 @@ mod tests {
         let mended = status("in_progress", "waiting", &[("waiting", "inferred")]);
         assert_eq!(patience.decide(&mended, start), Decision::Wait(None));
         assert_eq!(patience.decide(&unchecked, later), Decision::Wait(Some(FOR_A_LATE_EVENT)));
+    }
+
+    #[test]
+    fn a_successor_is_as_good_unless_it_is_not_wanted() {
+        let mut covered = status("succeeded", "succeeded", &[("succeeded", "inferred")]);
+        let now = Instant::now();
+        let decide = |status: &Status| Patience::new(false).exact(true).decide(status, now);
+        assert_eq!(decide(&covered), Decision::End(Exit::Succeeded));
+        covered.reconcilers[0].via = Some("84539404".to_owned());
+        assert_eq!(decide(&covered), Decision::End(Exit::Unanswerable));
+        assert_eq!(Patience::new(false).decide(&covered, now), Decision::End(Exit::Succeeded));
     }
 
     #[test]

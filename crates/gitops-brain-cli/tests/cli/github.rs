@@ -37,7 +37,7 @@ fn failures_are_annotated_summed_up_and_put_out() {
 
     let outputs = fs::read_to_string(outputs).unwrap();
     let names: Vec<_> = outputs.lines().map(|line| line.split_once('=').unwrap().0).collect();
-    assert_eq!(names, ["outcome", "state", "reason", "commit", "url"]);
+    assert_eq!(names, ["outcome", "state", "reason", "commit", "via", "url"]);
     assert!(outputs.contains(&format!("url={}/v1/rollouts/staging/{COMMIT}\n", stub.url)));
 }
 

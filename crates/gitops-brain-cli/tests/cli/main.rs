@@ -12,6 +12,7 @@
 mod ancestry;
 mod exit_codes;
 mod faults;
+mod following;
 mod github;
 mod journal;
 mod log;

@@ -28,6 +28,10 @@ const ATTEMPTS: u32 = 25;
 /// How long a fetch, a clone or a push may take.
 const TALK_WITHIN: Duration = Duration::from_secs(120);
 
+/// Whom commits are by where git knows nobody.
+const NAME: &str = "gitops-brain";
+const EMAIL: &str = "gitops-brain@localhost";
+
 /// A gitops repository, and the branch of it that releases go to.
 #[derive(Debug)]
 pub struct Repository {
@@ -235,8 +239,26 @@ impl Repository {
         if signs.is_ok_and(|answer| answer.trim() == "true") {
             args.push("-S");
         }
-        let text = self.git.pipe(&args, message.as_bytes(), &[])?;
+        let text = self.git.pipe(&args, message.as_bytes(), &self.identity())?;
         parse_id(&args, &text)
+    }
+
+    /// Whom a commit is by, where nobody told git: CI jobs often have no configuration. What git would
+    /// make up of the machine's name is of no use to anybody.
+    fn identity(&self) -> Vec<(&'static str, &'static Path)> {
+        let is_unknown = |role: &str| {
+            let variable = format!("GIT_{role}_IDENT");
+            self.git.read(&["-c", "user.useConfigOnly=true", "var", &variable]).is_err()
+        };
+        let identity = |name, email| [(name, Path::new(NAME)), (email, Path::new(EMAIL))];
+        let mut variables = Vec::new();
+        if is_unknown("AUTHOR") {
+            variables.extend(identity("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"));
+        }
+        if is_unknown("COMMITTER") {
+            variables.extend(identity("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"));
+        }
+        variables
     }
 
     fn push(&self, commit: CommitId) -> Result<Push, ReleaseError> {

@@ -19,5 +19,6 @@ mod log;
 mod offline;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod release;
 mod server;
 mod support;

@@ -1,6 +1,11 @@
 //! A pipeline as a developer has it: `gitops-brain release make --wait` in a real repository over HTTP,
 //! a real server, and a cluster that does what Flux does: polls, applies, and posts signed events.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a failed test says where"
+)]
 
 use std::{
     collections::BTreeMap,

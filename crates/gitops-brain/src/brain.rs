@@ -1,5 +1,8 @@
 //! The brain: facts go in, transitions come out, and questions are answered.
 
+mod findings;
+mod statistics;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     mem,
@@ -8,6 +11,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+pub use self::{
+    findings::{Finding, FindingCode},
+    statistics::{Day, Quantiles, Statistics, StatisticsFilter},
+};
 use crate::{
     assessment,
     commit::CommitId,

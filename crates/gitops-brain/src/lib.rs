@@ -89,8 +89,8 @@ mod world;
 pub use crate::{
     ancestry::{Ancestry, Contains, Parents},
     brain::{
-        Brain, ClusterReport, Effects, Position, QueryError, ReconcilerFilter, RolloutFilter,
-        Watch, WatchId,
+        Brain, ClusterReport, Day, Effects, Finding, FindingCode, Position, Quantiles, QueryError,
+        ReconcilerFilter, RolloutFilter, Statistics, StatisticsFilter, Watch, WatchId,
     },
     commit::*,
     duration::{DurationError, format_duration, parse_duration},

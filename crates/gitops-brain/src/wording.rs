@@ -220,16 +220,7 @@ fn remedy(status: &ReconcilerStatus) -> Option<String> {
             "check the name, and that an Alert of cluster {} sends its events here",
             name.cluster()
         ),
-        Reason::HealthUnproved | Reason::NotChecked if name.kind() == "Kustomization" => format!(
-            "set `wait: true` on {}/{}/{}, or declare `health_checks = \"enabled\"` if it waits \
-             already",
-            name.kind(),
-            name.namespace(),
-            name.name()
-        ),
-        Reason::HealthUnproved | Reason::NotChecked => {
-            "let Helm wait (no `disableWait`), or ask for `applied` only".to_owned()
-        }
+        Reason::HealthUnproved | Reason::NotChecked => health_checks_remedy(name),
         Reason::AncestryUnknown if name.kind() == "HelmRelease" => {
             "expect the Kustomization that applies it, with `wait: true`; or template the annotation \
              `event.toolkit.fluxcd.io/commit` into its manifest"
@@ -254,4 +245,18 @@ fn quote(message: &str) -> String {
     let cut = message.floor_char_boundary(MAX_QUOTE);
     let short = message.get(..cut).unwrap_or(message);
     if short.len() < message.len() { format!("{short}…") } else { short.to_owned() }
+}
+
+/// What makes a reconciler's health known.
+pub(crate) fn health_checks_remedy(name: &ObjectName) -> String {
+    if name.kind() == "Kustomization" {
+        format!(
+            "set `wait: true` on {}/{}/{}, or declare `health_checks = \"enabled\"` if it waits already",
+            name.kind(),
+            name.namespace(),
+            name.name()
+        )
+    } else {
+        "let Helm wait (no `disableWait`), or ask for `applied` only".to_owned()
+    }
 }

@@ -1,0 +1,138 @@
+//! Set-ups that something is wrong with, and what is found of them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use gitops_brain::{
+    Brain, Fact, FactBody, Finding, FindingCode, Ingested, Policy, Registration, observe,
+};
+use serde_json::json;
+
+const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
+const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    "2026-11-23T13:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn policy(reconcilers: &[&str]) -> Policy {
+    let staging = json!({ "reconcilers": reconcilers });
+    serde_json::from_value(json!({ "environments": { "staging": staging } })).unwrap()
+}
+
+/// What a Kustomization of the cluster `staging` says at a minute, as Flux writes it.
+fn say(name: &str, minute: i64, commit: &str, reason: &str, message: &str) -> Fact {
+    let mut metadata = json!({ "revision": format!("main@sha1:{commit}") });
+    if reason == "ReconciliationSucceeded" {
+        metadata.as_object_mut().unwrap().insert("commit_status".to_owned(), "update".into());
+    }
+    let event = json!({
+        "involvedObject": {
+            "kind": "Kustomization", "namespace": "flux-system", "name": name, "uid": name,
+            "resourceVersion": (minute * 10).to_string(),
+        },
+        "severity": "info", "reason": reason, "message": message, "metadata": metadata,
+        "timestamp": at(minute), "reportingController": "kustomize-controller",
+    });
+    let cluster = "staging".parse().unwrap();
+    match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {
+        Ingested::Fact(fact) => *fact,
+        other => panic!("{other:?}"),
+    }
+}
+
+const FINISHED: &str = "Reconciliation finished in 202.966872ms, next run in 10m0s";
+const CHECKED: &str = "Health check passed in 25.124446ms";
+
+fn brain(policy: Policy, facts: &[Fact]) -> Brain {
+    let mut brain = Brain::new(policy);
+    brain.load(facts.iter().cloned());
+    brain
+}
+
+#[track_caller]
+fn only(findings: &[Finding], code: FindingCode, subject: &str) {
+    let found: Vec<_> = findings.iter().map(|one| (one.code, &*one.subject)).collect();
+    assert_eq!(found, [(code, subject)]);
+    assert!(!findings.iter().any(|one| one.message.is_empty() || one.remedy.is_empty()));
+}
+
+const APPS: &str = "staging/Kustomization/flux-system/apps";
+
+/// All that a waiting Kustomization says of a commit.
+fn healthy(name: &str, minute: i64, commit: &str) -> Vec<Fact> {
+    vec![
+        say(name, minute, commit, "Progressing", "Deployment/shop/web configured"),
+        say(name, minute, commit, "Progressing", CHECKED),
+        say(name, minute, commit, "ReconciliationSucceeded", FINISHED),
+    ]
+}
+
+#[test]
+fn where_all_is_well_nothing_is_found() {
+    assert_eq!(brain(policy(&[APPS]), &healthy("apps", 0, A)).findings(at(30)), []);
+    assert_eq!(Brain::new(Policy::default()).findings(at(0)), []);
+}
+
+#[test]
+fn clusters_that_say_nothing_are_found() {
+    let nothing = brain(policy(&[APPS]), &[]).findings(at(0));
+    only(&nothing, FindingCode::ClusterNeverHeard, "staging");
+    let silent = brain(policy(&[APPS]), &healthy("apps", 0, A)).findings(at(180));
+    only(&silent, FindingCode::ClusterSilent, "staging");
+    // The name of another one.
+    let names = [APPS, "staging/Kustomization/flux-system/infra"];
+    let missing = brain(policy(&names), &healthy("apps", 0, A)).findings(at(30));
+    only(&missing, FindingCode::ReconcilerNeverHeard, "staging/Kustomization/flux-system/infra");
+}
+
+#[test]
+fn reconcilers_that_do_not_wait_are_found() {
+    let facts = [
+        say("apps", 0, A, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 0, A, "ReconciliationSucceeded", FINISHED),
+        say("apps", 10, B, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 10, B, "ReconciliationSucceeded", FINISHED),
+    ];
+    only(&brain(policy(&[APPS]), &facts).findings(at(30)), FindingCode::HealthNotChecked, APPS);
+    // A heartbeat alone says that it succeeded, and not what that means.
+    let heartbeat = [say("apps", 0, A, "ReconciliationSucceeded", FINISHED)];
+    only(&brain(policy(&[APPS]), &heartbeat).findings(at(30)), FindingCode::HealthUnproved, APPS);
+    let mut applied = policy(&[APPS]);
+    for environment in applied.environments.values_mut() {
+        environment.require = gitops_brain::Require::Applied;
+    }
+    assert_eq!(brain(applied, &facts).findings(at(30)), []);
+}
+
+#[test]
+fn a_flux_that_drops_successes_is_found() {
+    let dropped = &healthy("apps", 0, A)[..2];
+    let brain = brain(policy(&[APPS]), dropped);
+    assert_eq!(brain.findings(at(1)), [], "it may be on its way");
+    only(&brain.findings(at(30)), FindingCode::SuccessEventsDropped, "staging");
+}
+
+#[test]
+fn a_parent_that_is_not_expected_is_found() {
+    let mut facts = healthy("apps", 1, A);
+    let line = "Kustomization/flux-system/apps configured";
+    facts.push(say("flux-system", 0, A, "Progressing", line));
+    facts.push(say("flux-system", 0, A, "Progressing", CHECKED));
+    only(&brain(policy(&[APPS]), &facts).findings(at(30)), FindingCode::ParentNotExpected, APPS);
+    let both = [APPS, "staging/Kustomization/flux-system/flux-system"];
+    assert_eq!(brain(policy(&both), &facts).findings(at(30)), []);
+}
+
+#[test]
+fn commits_without_ancestry_are_found() {
+    let mut brain = brain(policy(&[APPS]), &healthy("apps", 0, A));
+    let environment = "staging".parse().unwrap();
+    let terms = brain.policy().of(&environment);
+    let registration = Registration::new(environment, B.parse().unwrap(), &terms);
+    brain.apply(&Fact::new(at(1), FactBody::Registered(registration)), at(1));
+    only(&brain.findings(at(5)), FindingCode::AncestryUnknown, B);
+    // Over by its timeout, it waits for nothing.
+    brain.expire(at(31));
+    assert_eq!(brain.findings(at(31)), []);
+}

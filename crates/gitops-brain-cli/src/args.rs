@@ -82,6 +82,8 @@ pub(crate) enum Command {
     History(History),
     /// List what is live where.
     Reconcilers(Reconcilers),
+    /// Check a set-up, and say what to mend.
+    Doctor(Doctor),
     /// Print the Flux objects that make a cluster send its events to the server.
     Manifests(Manifests),
     /// Take a file of facts or Flux events through the state machine, without a server.
@@ -402,6 +404,15 @@ pub(crate) struct History {
     /// At most so many.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) limit: u32,
+
+    /// Print statistics instead: deployment frequency, lead time, change failure rate, and time to
+    /// restore.
+    #[arg(long, conflicts_with_all = ["outcome", "limit"])]
+    pub(crate) stats: bool,
+
+    /// Over this long until now.
+    #[arg(long, value_name = "TIME", default_value = "720h", value_parser = duration, requires = "stats")]
+    pub(crate) window: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -413,6 +424,21 @@ pub(crate) struct Reconcilers {
     /// Those of this cluster.
     #[arg(long)]
     pub(crate) cluster: Option<ClusterName>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Another server that answers for the same journal; several can be given.
+    #[arg(long, value_name = "URL")]
+    pub(crate) replica: Vec<String>,
+
+    /// Look at a cluster's Flux objects too, through `kubectl` with this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod commit;
+mod doctor;
 mod exit;
 mod git;
 mod input;
@@ -21,6 +22,7 @@ mod replay;
 mod send;
 mod serve;
 mod show;
+mod statistics;
 mod status;
 mod text;
 mod wait;
@@ -57,8 +59,10 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Register(args) => register::run(args, global),
         Command::Release { command } => release::run(command, global),
         Command::Status(args) => show::status(&args.commit, &args.environment, global),
+        Command::History(args) if args.stats => statistics::show(args, global),
         Command::History(args) => show::history(args, global),
         Command::Reconcilers(args) => show::reconcilers(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
         Command::Manifests(args) => manifests::run(args),
         Command::Replay(args) => replay::run(args, global),
         Command::Export(args) => journal::export(args),

@@ -9,7 +9,7 @@ use gitops_brain::{
 };
 
 use crate::{
-    config::{Cluster, Config, GitHost, Scope, Token},
+    config::{Cluster, Config, GitHost, Scope, Token, Warning},
     peer::Peer,
     problem::Problem,
     secret::{Secret, TokenDigest},
@@ -28,6 +28,7 @@ pub(crate) struct Gate {
     public_metrics: bool,
     hooks: Hooks,
     public_badges: bool,
+    warnings: Vec<Warning>,
 }
 
 /// How the requests of one sender are known to be its own.
@@ -70,6 +71,7 @@ impl Gate {
             public_metrics: config.public_metrics,
             hooks,
             public_badges: config.public_badges,
+            warnings: config.warnings(),
         })
     }
 
@@ -103,6 +105,21 @@ impl Gate {
             (_, Some(refused)) if signature.is_some() || bearer.is_none() => Err(refused),
             _ => Err(unknown_token()),
         }
+    }
+
+    /// The clusters that are declared.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
+        self.clusters.keys()
+    }
+
+    /// The declared cluster of a name.
+    pub(crate) fn cluster(&self, name: &str) -> Option<&ClusterName> {
+        self.clusters.get_key_value(name).map(|(name, _)| name)
+    }
+
+    /// What is doubtful about the configuration in use.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Whether numbers are for everybody.
@@ -276,6 +293,14 @@ impl Caller {
     /// The environments that it is confined to, if it is.
     pub(crate) fn environments(&self) -> Option<&BTreeSet<EnvironmentName>> {
         self.token.as_ref().and_then(|(_, token)| token.environments.as_ref())
+    }
+
+    /// What it may do.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        match &self.token {
+            Some((_, token)) => token.scopes.iter().copied().collect(),
+            None => Scope::ALL.to_vec(),
+        }
     }
 
     /// The token's place in the list of all, to count by.

@@ -203,6 +203,26 @@ impl fmt::Display for Scope {
     }
 }
 
+/// Something in a configuration that is allowed, and yet most likely not meant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What kind of thing it is.
+    pub code: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// What is so.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.message, self.remedy)
+    }
+}
+
 /// What flags say: it wins over the environment, which wins over the file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Overrides {
@@ -406,14 +426,19 @@ impl Config {
 
     /// What is allowed, and yet most likely not meant.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if !self.listen.ip().is_loopback() && self.insecure {
+            let mut warn = |message| {
+                let subject = self.listen.to_string();
+                let remedy = "declare `[clusters.…]` with keys and `[[tokens]]`, and start without --insecure";
+                warnings.push(Warning { code: "insecure", subject, message, remedy });
+            };
             if self.clusters.is_empty() {
-                warnings.push(format!("anyone who reaches {} can send events", self.listen));
+                warn(format!("anyone who reaches {} can send events", self.listen));
             }
             if self.tokens.is_empty() {
-                warnings.push(format!("anyone who reaches {} can ask and register", self.listen));
+                warn(format!("anyone who reaches {} can ask and register", self.listen));
             }
         }
         self.doubt_keys(&mut warnings);
@@ -421,17 +446,22 @@ impl Config {
             if environment.reconcilers.iter().any(|selector| !selector.is_pattern()) {
                 continue;
             }
-            warnings.push(format!(
-                "environment {name} names no reconciler: success is said only {} after its clusters \
-                 are first heard, and a reconciler that never reports is not missed",
-                format_duration(environment.learning)
-            ));
+            warnings.push(Warning {
+                code: "reconcilers_not_named",
+                subject: name.to_string(),
+                message: format!(
+                    "environment {name} names no reconciler: success is said only {} after its \
+                     clusters are first heard, and a reconciler that never reports is not missed",
+                    format_duration(environment.learning)
+                ),
+                remedy: "name those that must report in the environment's `reconcilers`",
+            });
         }
         warnings
     }
 
     /// Keys that others could guess, or that say less than they seem to of who used them.
-    fn doubt_keys(&self, warnings: &mut Vec<String>) {
+    fn doubt_keys(&self, warnings: &mut Vec<Warning>) {
         let clusters = self
             .clusters
             .iter()
@@ -439,21 +469,23 @@ impl Config {
         let hosts = self.push.iter().map(|(host, secrets)| (format!("push.{host}"), secrets));
         let mut owners: BTreeMap<&[u8], String> = BTreeMap::new();
         for (owner, keys) in clusters.chain(hosts) {
+            let mut warn = |code, message| {
+                let remedy = "give each its own key: `openssl rand -hex 32` makes one";
+                warnings.push(Warning { code, subject: owner.clone(), message, remedy });
+            };
             for key in keys {
                 let key = key.expose().trim_ascii();
                 if key.len() < SHORT_SECRET {
-                    warnings.push(format!(
-                        "a key of {owner} has only {} bytes: make one with `openssl rand -hex 32`",
-                        key.len()
-                    ));
+                    warn("key_short", format!("a key of {owner} has only {} bytes", key.len()));
                 }
                 match owners.insert(key, owner.clone()) {
                     Some(other) if other == owner => {
-                        warnings.push(format!("{owner} has the same key twice"));
+                        warn("key_twice", format!("{owner} has the same key twice"));
                     }
-                    Some(other) => warnings.push(format!(
-                        "{other} and {owner} share a key: each can speak for the other"
-                    )),
+                    Some(other) => warn(
+                        "key_shared",
+                        format!("{other} and {owner} share a key: each can speak for the other"),
+                    ),
                     None => {}
                 }
             }

@@ -733,7 +733,7 @@ public = true
         let (config, faults) = read_all(EXAMPLE);
         assert_eq!(faults, [""; 0]);
         config.check().unwrap();
-        assert_eq!(config.warnings(), [""; 0]);
+        assert_eq!(config.warnings(), []);
         let staging = config.policy.of(&"staging".parse().unwrap());
         assert_eq!(staging.reconcilers.len(), 2);
         assert_eq!(staging.timeout, Duration::from_mins(30));
@@ -832,7 +832,7 @@ secrets = []
         ];
         assert_eq!(warnings.len(), begin.len(), "{warnings:?}");
         for (warning, begin) in warnings.iter().zip(begin) {
-            assert!(warning.starts_with(begin), "{warning}");
+            assert!(warning.message.starts_with(begin), "{warning}");
         }
         let error = config.check().unwrap_err();
         assert!(error.to_string().contains("push.gitea has no `secrets`"), "{error}");

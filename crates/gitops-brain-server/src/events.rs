@@ -59,6 +59,9 @@ pub(crate) async fn post(
             tracing::warn!(?cluster, code = problem.code(), "event refused");
         }
         inner.metrics.rejected(problem.code());
+        if let Some(cluster) = inner.gate().cluster(&cluster) {
+            inner.senders.refused(cluster, problem.code(), driver::now());
+        }
     }
     taken
 }
@@ -80,6 +83,9 @@ async fn take(
         }
         _ => return Ok(answer(StatusCode::OK, "ignored", None)),
     };
+    if let FactBody::Observed(observation) = &fact.body {
+        inner.senders.heard(&cluster, observation.timestamp, fact.at);
+    }
     refuse_old(inner, &fact)?;
     let mut before = None;
     let appended = match inner.submit_chosen(|live| news(live, fact, &mut before)).await {

@@ -102,6 +102,7 @@ mod compaction;
 mod config;
 mod config_file;
 mod connections;
+mod doctor;
 mod driver;
 mod events;
 mod failures;
@@ -121,9 +122,11 @@ mod request;
 mod rollouts;
 mod router;
 mod secret;
+mod senders;
 mod server;
 mod service;
 mod session;
+mod statistics;
 mod stream;
 mod tls;
 mod wait;
@@ -131,7 +134,9 @@ mod webhook;
 
 // The public interface is:
 pub use crate::{
-    config::{Cluster, Config, ConfigError, Database, Fault, GitHost, Overrides, Scope, Token},
+    config::{
+        Cluster, Config, ConfigError, Database, Fault, GitHost, Overrides, Scope, Token, Warning,
+    },
     limits::{
         MAX_ASKED, MAX_BODY_BYTES, MAX_COMMITS, MAX_EXPECTED, MAX_LABEL_NAME_BYTES,
         MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_PAGE, MAX_PARENTS, MAX_STREAMS, MAX_WAIT,

@@ -20,7 +20,10 @@ use utoipa::{
     },
 };
 
-use crate::{ancestry, badge, events, health, metrics, push, reconcilers, rollouts, stream};
+use crate::{
+    ancestry, badge, doctor, events, health, metrics, push, reconcilers, rollouts, statistics,
+    stream,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,6 +40,8 @@ use crate::{ancestry, badge, events, health, metrics, push, reconcilers, rollout
         reconcilers::list,
         reconcilers::remove,
         stream::get,
+        statistics::get,
+        doctor::get,
         ancestry::post,
         push::post,
         badge::get,
@@ -329,6 +334,98 @@ schemas! {
         last_heard_at: Option<String>,
         #[schema(required)]
         event: Option<Event>,
+    }
+    /// How often rollouts settled, how well, and how fast.
+    StatisticsAnswer {
+        #[schema(format = DateTime)]
+        since: String,
+        #[schema(format = DateTime)]
+        until: String,
+        statistics: Vec<Statistics>,
+    }
+    /// What is counted of one app in one environment.
+    Statistics {
+        environment: String,
+        /// The label `app`; `null` for rollouts without one.
+        #[schema(required)]
+        app: Option<String>,
+        #[schema(format = DateTime)]
+        since: String,
+        #[schema(format = DateTime)]
+        until: String,
+        /// Rollouts that first settled as succeeded: deployments.
+        succeeded: u32,
+        failed: u32,
+        timed_out: u32,
+        deployments_per_day: f64,
+        /// From the label `app_committed_at`, or else the registration, to the first success.
+        #[schema(required)]
+        lead_time_seconds: Option<Quantiles>,
+        /// The share of those ever failed among those that succeeded or failed.
+        #[schema(required)]
+        change_failure_rate: Option<f64>,
+        /// From a failure to the next success of the app in the environment.
+        #[schema(required)]
+        time_to_restore_seconds: Option<Quantiles>,
+        days: Vec<Day>,
+    }
+    /// What a measure is, for half and for nine of ten.
+    Quantiles { p50: u64, p90: u64, }
+    /// What first settled on one day, in UTC.
+    Day {
+        #[schema(format = Date)]
+        date: String,
+        succeeded: u32,
+        failed: u32,
+        timed_out: u32,
+    }
+    /// What was found of a set-up.
+    Diagnosis {
+        token: CallingToken,
+        /// A digest: servers that answer alike have the same.
+        policy: String,
+        clusters: Vec<ClusterNoted>,
+        /// Empty if all is well.
+        findings: Vec<Finding>,
+    }
+    /// The token that asks.
+    CallingToken {
+        name: String,
+        scopes: Vec<String>,
+        /// Those that it is confined to; `null` for all.
+        #[schema(required)]
+        environments: Option<Vec<String>>,
+    }
+    /// How the events of one cluster arrive.
+    ClusterNoted {
+        cluster: String,
+        #[schema(required, format = DateTime)]
+        first_heard_at: Option<String>,
+        #[schema(required, format = DateTime)]
+        last_heard_at: Option<String>,
+        reconcilers: u64,
+        /// Negative where its clock is ahead; `null` if nothing was heard since the server started.
+        #[schema(required)]
+        clock_behind_seconds: Option<i64>,
+        #[schema(required)]
+        refused: Option<EventsRefused>,
+    }
+    /// Events that were refused since the server started.
+    EventsRefused {
+        count: u64,
+        code: String,
+        #[schema(format = DateTime)]
+        last_at: String,
+    }
+    /// Something that keeps answers from coming.
+    Finding {
+        code: String,
+        #[schema(required)]
+        environment: Option<String>,
+        /// What it is about: a cluster, a reconciler, a commit.
+        subject: String,
+        message: String,
+        remedy: String,
     }
     /// A reconciler that is gone for good.
     Removed {

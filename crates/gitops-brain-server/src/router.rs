@@ -21,14 +21,14 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    ancestry, badge, events,
+    ancestry, badge, doctor, events,
     failures::{Failure, MAX_FAILURES, WINDOW},
     health, metrics, openapi, pages,
     peer::Peer,
     problem::{Code, Problem},
     push, reconcilers, rollouts,
     service::{Inner, Service},
-    stream,
+    statistics, stream,
 };
 
 /// What a request is called, in the request and in its answer.
@@ -56,6 +56,8 @@ pub fn router(service: Service) -> Router {
             axum::routing::delete(reconcilers::remove),
         )
         .route("/v1/stream", get(stream::get))
+        .route("/v1/stats", get(statistics::get))
+        .route("/v1/doctor", get(doctor::get))
         .route("/v1/ancestry", post(ancestry::post))
         .route("/v1/push/{host}", post(push::post))
         .route("/badge/{file}", get(badge::get))

@@ -30,6 +30,7 @@ use crate::{
     metrics::Metrics,
     notifications,
     problem::Problem,
+    senders::Senders,
     server::ServeError,
     tls,
 };
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     gate: RwLock<Arc<Gate>>,
     tls: RwLock<Option<Arc<ServerConfig>>>,
     pub(crate) failures: Failures,
+    pub(crate) senders: Senders,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) retention: TimeDelta,
@@ -113,6 +115,7 @@ impl Service {
             gate: RwLock::new(Arc::new(Gate::new(config)?)),
             tls: RwLock::new(config.tls.as_ref().map(tls::terms).transpose()?),
             failures: Failures::default(),
+            senders: Senders::default(),
             journal,
             metrics,
             retention: TimeDelta::from_std(config.retention).unwrap_or(TimeDelta::MAX),

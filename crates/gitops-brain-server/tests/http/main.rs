@@ -10,6 +10,7 @@
 mod access;
 mod bad_input;
 mod badge;
+mod doctor;
 mod file;
 mod harness;
 mod life;
@@ -18,6 +19,7 @@ mod notifications;
 mod pages;
 mod push;
 mod routes;
+mod statistics;
 mod store;
 mod stream;
 mod tls;

@@ -11,6 +11,7 @@
 mod access;
 mod bad_input;
 mod badge;
+mod doctor;
 mod harness;
 mod life;
 mod metrics;
@@ -19,6 +20,7 @@ mod pages;
 mod push;
 mod replicas;
 mod routes;
+mod statistics;
 mod store;
 mod stream;
 mod tls;

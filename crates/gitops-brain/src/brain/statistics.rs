@@ -242,8 +242,10 @@ mod tests {
         START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
     }
 
-    /// A brain with rollouts: the app, when it was registered, and how it settled when.
-    fn brain(rollouts: &[(&str, i64, &[(Outcome, i64)])]) -> Brain {
+    /// The app, when it was registered, and how it settled when.
+    type Told = (&'static str, i64, &'static [(Outcome, i64)]);
+
+    fn brain(rollouts: &[Told]) -> Brain {
         let mut brain = Brain::new(Policy::default());
         for (number, (app, registered, settlements)) in rollouts.iter().enumerate() {
             let commit = format!("{number:040x}").parse().unwrap();

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import test_dashboard
@@ -43,6 +45,43 @@ for version in ["1.4.0", "1.4.1", "1.4.2", "1.4.3"]:
 FIRST, SECOND, THIRD, _ = COMMITS
 
 
+def past(folder: Path) -> None:
+    """Four weeks of rollouts, put into the journal before the server starts."""
+    facts = []
+    now = datetime.now(timezone.utc)
+    plan = [
+        (29 - day, environment, count, failures)
+        for day, count in enumerate([1, 3, 2, 0, 0, 4, 2, 5, 1, 3, 0, 0, 2, 4, 3, 2, 6, 0, 0, 1, 3, 4, 2, 2, 0, 0, 5, 3, 2])
+        for environment, failures in [("staging", int(day % 6 == 2)), ("production", 0)]
+        if environment == "staging" or day % 2
+    ]
+    for ago, environment, count, failures in plan:
+        for number in range(count + failures):
+            began = now - timedelta(days=ago, hours=number)
+            commit = hashlib.sha1(f"{ago} {environment} {number}".encode()).hexdigest()
+            registered = {
+                "environment": environment, "commit": commit, "whole_cluster": False, "require": "healthy",
+                "timeout": "30m", "failure_grace": "0s", "transient_grace": "2m", "learning": "10m",
+                "labels": {"app": "shop" if number % 3 else "cart"},
+                "expect": [f"{environment}/Kustomization/flux-system/apps"],
+            }
+            outcomes = ["failed", "succeeded"] if number >= count else ["succeeded"]
+            facts.append({"v": 1, "at": began.isoformat(), "body": {"registered": registered}})
+            for n, outcome in enumerate(outcomes):
+                settled = {"environment": environment, "commit": commit, "n": n, "outcome": outcome}
+                at = began + timedelta(minutes=4 + 3 * number + 25 * n)
+                facts.append({"v": 1, "at": at.isoformat(), "body": {"settled": settled}})
+    # All of them are in what is live now.
+    past = [fact["body"]["registered"]["commit"] for fact in facts if "registered" in fact["body"]]
+    contains = [{"commit": FIRST, "ancestors": past}]
+    ancestry = {"parents": [], "contains": contains}
+    facts.append({"v": 1, "at": now.isoformat(), "body": {"ancestry": ancestry}})
+    file = folder / "past.jsonl"
+    file.write_text("".join(json.dumps(fact) + "\n" for fact in facts))
+    command = [test_dashboard.BINARY, "import", "--database", str(folder / "x.db"), str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def fill(server: Server) -> None:
     body = json.dumps({"objects": OBJECTS}).encode()
     headers = {"Authorization": f"Bearer {TOKEN}", "Content_Type": "application/json"}
@@ -70,6 +109,7 @@ def fill(server: Server) -> None:
 def main(folder: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as temporary:
+        past(Path(temporary))
         server = Server(Path(temporary))
         fill(server)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

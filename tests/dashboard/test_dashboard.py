@@ -157,6 +157,15 @@ def test_a_page_stays_up_to_date_by_itself(page: Page, server: Server) -> None:
     expect(page.get_by_role("listitem").filter(has_text="Kustomization")).to_contain_text("healthy")
 
 
+def test_what_settled_is_counted(page: Page, server: Server) -> None:
+    expect(page.get_by_role("table")).to_have_count(0)
+    server.register(A, app="shop")
+    server.event(A, "Progressing", "Health check passed in 5s", ago=1)
+    expect(page.get_by_role("img", name=re.compile("1 succeeded, 0 did not"))).to_be_visible()
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="shop"))
+    expect(row).to_contain_text("0 %")
+
+
 def test_a_rollout_is_followed_to_the_words_of_flux(page: Page, server: Server) -> None:
     server.register(A, url="https://ci.example.com/42")
     server.event(A, "Progressing", "Deployment/shop/web configured", ago=20)

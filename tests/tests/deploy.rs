@@ -321,7 +321,7 @@ fn the_configuration_is_what_the_server_takes() {
         Config::load_with(Some(&path), &Overrides::default(), &variable).unwrap()
     };
     let config = load(&BTreeMap::new());
-    assert_eq!(config.warnings(), [""; 0]);
+    assert_eq!(config.warnings(), []);
     let port = container.ports.as_ref().unwrap().first().unwrap().container_port;
     assert_eq!(config.listen, format!("0.0.0.0:{port}").parse().unwrap());
     let Database::Sqlite(database) = config.database else { panic!("in a file") };

@@ -109,6 +109,7 @@ mod failures;
 mod health;
 mod limits;
 mod live;
+mod measures;
 mod metrics;
 mod notifications;
 mod openapi;

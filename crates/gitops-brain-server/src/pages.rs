@@ -21,6 +21,7 @@ use crate::{
     auth::Caller,
     config::Scope,
     driver,
+    measures::Measures,
     peer::Peer,
     problem::{Code, Problem},
     reconcilers::visible,
@@ -66,6 +67,7 @@ struct Column {
     name: String,
     rollouts: Vec<Rollout>,
     reconcilers: Vec<Live>,
+    measures: Option<Measures>,
 }
 
 /// A rollout in a line.
@@ -449,6 +451,7 @@ fn column(brain: &Brain, environment: EnvironmentName, now: DateTime<Utc>) -> Co
         name: environment.to_string(),
         rollouts: rollouts.collect(),
         reconcilers: reconcilers.iter().map(live).collect(),
+        measures: Measures::of(brain, &environment, now),
     }
 }
 

@@ -138,6 +138,7 @@ impl From<ObserveError> for Error {
             error => {
                 let path = match error {
                     ObserveError::FromTheFuture { .. } => "timestamp",
+                    ObserveError::Application(_) => "",
                     _ => "involvedObject",
                 };
                 let place = Place { line: 1, column: 1, offset: 0, path: path.to_owned() };

@@ -76,7 +76,7 @@
 //!
 //! | code | status | retry |
 //! |---|---|---|
-//! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future`, `event.too_old` | 400 | no |
+//! | `event.malformed`, `event.not_utf8`, `event.missing_field`, `event.invalid_field`, `event.too_deep`, `event.too_many_metadata`, `event.from_the_future`, `event.too_old`, `application.malformed`, `application.several_sources`, `application.no_source` | 400 | no |
 //! | `request.too_large` | 413 | no |
 //! | `request.malformed`, `request.limit`, `query.unknown`, `query.malformed`, `duration.malformed`, `label.malformed`, `push.event_missing` | 400 | no |
 //! | `request.aborted` | 400 | yes |

@@ -362,7 +362,7 @@ pub(crate) fn declared(role: Option<Role>, policy: HealthChecks) -> Verdict {
     match policy {
         HealthChecks::Enabled => Verdict::Checks,
         HealthChecks::Disabled => Verdict::DoesNotCheck,
-        HealthChecks::Inferred if role == Some(Role::HelmRelease) => Verdict::Checks,
+        HealthChecks::Inferred if role.is_some_and(Role::always_checks) => Verdict::Checks,
         HealthChecks::Inferred => Verdict::Unknown,
     }
 }

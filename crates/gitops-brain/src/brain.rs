@@ -20,7 +20,6 @@ use crate::{
     commit::CommitId,
     fact::{Fact, FactBody, Settlement},
     names::{ClusterName, EnvironmentName, ObjectName, Selector, shorten},
-    observation::Role,
     policy::Policy,
     reconciler::{Changed, Kinds, Reconciler},
     rollout::{Query, View, is_over, over_at},
@@ -884,7 +883,7 @@ impl Brain {
         };
         let verdict = match incarnation {
             Some(incarnation) => assessment::verdict(reconciler, incarnation, policy),
-            None if reconciler.role == Role::HelmRelease => Verdict::Checks,
+            None if reconciler.role.always_checks() => Verdict::Checks,
             None => Verdict::Unknown,
         };
         ReconcilerReport {

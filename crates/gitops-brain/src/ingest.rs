@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    application::{self, ApplicationError},
     event::{Event, ParseError, Severity},
     fact::{Fact, FactBody},
     names::{ClusterName, NameError, shorten},
@@ -58,6 +59,9 @@ pub enum ObserveError {
     /// It is not one of Flux's events.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// It is an application of Argo CD that cannot be observed.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
     /// Its object has a name that Kubernetes would not allow.
     #[error("`involvedObject`: {0}")]
     Object(#[from] NameError),
@@ -80,6 +84,7 @@ impl ObserveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Parse(error) => error.code(),
+            Self::Application(error) => error.code(),
             Self::Object(_) => "event.invalid_field",
             Self::FromTheFuture { .. } => "event.from_the_future",
         }
@@ -156,17 +161,29 @@ pub fn observe(
     body: &[u8],
     at: DateTime<Utc>,
 ) -> Result<Ingested, ObserveError> {
-    let event = Event::parse(body)?;
+    let event = match Event::parse(body) {
+        Ok(event) => event,
+        // What lacks a field of Flux's events may be an application of Argo CD.
+        Err(error @ ParseError::MissingField { .. }) => {
+            let application = application::observe(cluster, body, at).ok_or(error)?;
+            return record(application?, at);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let kind = &*event.involved_object.kind;
-    if Role::of(kind).is_none() {
+    if Role::of(kind).is_none_or(|role| role == Role::Application) {
         return Ok(Ingested::Ignored(Ignored::Kind { kind: shorten(kind) }));
     }
     if event.severity == Severity::Trace {
         return Ok(Ingested::Ignored(Ignored::Trace));
     }
-    if event.timestamp.signed_duration_since(at) > MAX_CLOCK_AHEAD {
-        return Err(ObserveError::FromTheFuture { timestamp: event.timestamp, at });
+    record(Observation::of(cluster, &event)?, at)
+}
+
+fn record(observation: Observation, at: DateTime<Utc>) -> Result<Ingested, ObserveError> {
+    let timestamp = observation.timestamp;
+    if timestamp.signed_duration_since(at) > MAX_CLOCK_AHEAD {
+        return Err(ObserveError::FromTheFuture { timestamp, at });
     }
-    let observation = Observation::of(cluster, &event)?;
     Ok(Ingested::Fact(Box::new(Fact::new(at, FactBody::Observed(observation)))))
 }

@@ -63,6 +63,7 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod ancestry;
+mod application;
 mod assessment;
 mod brain;
 mod commit;
@@ -88,6 +89,7 @@ mod world;
 // The public interface is:
 pub use crate::{
     ancestry::{Ancestry, Contains, Parents},
+    application::ApplicationError,
     brain::{
         Brain, ClusterReport, Day, Effects, Finding, FindingCode, Position, Quantiles, QueryError,
         ReconcilerFilter, RolloutFilter, Statistics, StatisticsFilter, Watch, WatchId,

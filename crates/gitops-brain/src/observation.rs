@@ -133,11 +133,13 @@ impl Proof {
     }
 }
 
-/// Whether a kind of Flux object applies things, or is where they come from.
+/// Whether a kind of object applies things, or is where they come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
     Kustomization,
     HelmRelease,
+    /// Of Argo CD.
+    Application,
     Source,
 }
 
@@ -146,9 +148,15 @@ impl Role {
         match kind {
             "Kustomization" => Some(Self::Kustomization),
             "HelmRelease" => Some(Self::HelmRelease),
+            "Application" => Some(Self::Application),
             "GitRepository" | "OCIRepository" | "Bucket" => Some(Self::Source),
             _ => None,
         }
+    }
+
+    /// Whether it looks at the health of what it applies unless told otherwise.
+    pub(crate) fn always_checks(self) -> bool {
+        matches!(self, Self::HelmRelease | Self::Application)
     }
 }
 
@@ -191,7 +199,8 @@ impl Observation {
     /// What the event proves of its reconciler, or `None` if it proves nothing: source events,
     /// reasons that are not known, and notes such as `DriftCorrected`.
     ///
-    /// Mirrors kustomize-controller's `event` and helm-controller's `eventMeta` and their callers.
+    /// Mirrors kustomize-controller's `event` and helm-controller's `eventMeta` and their callers; what an
+    /// application of Argo CD says is summed up in its reason when it is read.
     #[must_use]
     pub fn proof(&self) -> Option<Proof> {
         self.proof_for(Role::of(self.object.kind())?)
@@ -220,6 +229,13 @@ impl Observation {
                 "HealthCheckCanceled" => Some(Proof::Interrupted),
                 _ => None,
             },
+            (Role::Application, Severity::Info) => match reason {
+                _ if self.health_check_passed => Some(Proof::HealthChecked),
+                // It is not in sync: that says nothing of the revision that it was in sync with.
+                "OutOfSync" | "SyncUnknown" => None,
+                _ => Some(Proof::Applying),
+            },
+            (Role::Application, Severity::Error) => Some(Proof::Failed),
             // Warnings of helm-controller about a release that is itself in order: no later event
             // would ever take a failure back.
             (Role::HelmRelease, Severity::Error)
@@ -276,6 +292,7 @@ impl Observation {
     fn revision_is_spoofable(&self, role: Role) -> bool {
         match role {
             Role::Source => self.severity == Severity::Error,
+            Role::Application => false,
             Role::Kustomization | Role::HelmRelease => matches!(
                 &*self.reason,
                 "AccessDenied" | "FeatureGateDisabled" | "InvalidCELExpression"
@@ -360,6 +377,12 @@ pub(crate) fn intern(reason: &str) -> Cow<'static, str> {
         "AccessDenied",
         "InvalidCELExpression",
         "DirectoryCreationFailed",
+        "Healthy",
+        "Degraded",
+        "HealthDegraded",
+        "SyncFailed",
+        "Syncing",
+        "OutOfSync",
     ];
     match KNOWN.iter().find(|known| **known == reason) {
         Some(known) => Cow::Borrowed(known),
@@ -373,7 +396,7 @@ pub(crate) fn whole_seconds(time: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The beginning of a text, cut at a character.
-fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 

@@ -976,7 +976,7 @@ impl Reconciler {
             HealthChecks::Enabled => Evidence::Checks,
             HealthChecks::Disabled => Evidence::DoesNotCheck,
             // Helm waits unless it is told not to.
-            HealthChecks::Inferred if self.role == Role::HelmRelease => Evidence::Checks,
+            HealthChecks::Inferred if self.role.always_checks() => Evidence::Checks,
             HealthChecks::Inferred => incarnation.evidence(at).0,
         }
     }

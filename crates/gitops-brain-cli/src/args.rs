@@ -451,9 +451,13 @@ pub(crate) struct Manifests {
     #[arg(long, value_name = "URL")]
     pub(crate) address: String,
 
-    /// The namespace of Flux.
-    #[arg(long, default_value = "flux-system", value_parser = kubernetes_name)]
-    pub(crate) namespace: String,
+    /// Print the settings of Argo CD's notifications instead.
+    #[arg(long, conflicts_with_all = ["key_file", "watch_namespace"])]
+    pub(crate) argocd: bool,
+
+    /// The namespace of Flux, or of Argo CD. Default: `flux-system`, or `argocd`.
+    #[arg(long, value_parser = kubernetes_name)]
+    pub(crate) namespace: Option<String>,
 
     /// Another namespace with Flux objects; several can be given.
     #[arg(long, value_name = "NAMESPACE", value_parser = kubernetes_name)]

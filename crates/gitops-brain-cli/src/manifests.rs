@@ -1,4 +1,4 @@
-//! The Flux objects that make a cluster send its events to the server.
+//! The objects that make a cluster send its events to the server: those of Flux, or of Argo CD.
 
 use crate::{
     args::Manifests,
@@ -15,24 +15,45 @@ const PLACEHOLDER: &str = "REPLACE-WITH-THE-KEY";
 
 pub(crate) fn run(args: &Manifests) -> Result<Exit, Failure> {
     let key = args.key_file.as_deref().map(input::read_key).transpose()?;
+    let address = address(&args.address)?;
+    let text =
+        if args.argocd { argocd(args, address) } else { flux(args, address, key.as_deref()) };
     let mut out = Out::stdout();
-    for line in manifests(args, key.as_deref())?.lines() {
+    for line in text.lines() {
         out.line(line);
     }
     out.finish()?;
     Ok(Exit::Succeeded)
 }
 
-fn manifests(args: &Manifests, key: Option<&str>) -> Result<String, Failure> {
-    let address = args.address.trim().trim_end_matches('/');
+/// The server's address, without a slash at its end.
+fn address(given: &str) -> Result<&str, Failure> {
+    let address = given.trim().trim_end_matches('/');
     let is_url = address.starts_with("http://") || address.starts_with("https://");
-    if !is_url || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Failure::usage(format!(
-            "`{}` is not the URL of a server: write it as https://brain.example.com",
-            args.address.escape_debug()
-        )));
+    if is_url && !address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Ok(address);
     }
-    let Manifests { cluster, namespace, .. } = args;
+    Err(Failure::usage(format!(
+        "`{}` is not the URL of a server: write it as https://brain.example.com",
+        given.escape_debug()
+    )))
+}
+
+fn events(args: &Manifests, address: &str) -> String {
+    quoted(&format!("{address}/v1/events/{}", args.cluster))
+}
+
+/// What makes Argo CD's notifications send applications.
+fn argocd(args: &Manifests, address: &str) -> String {
+    include_str!("manifests/argocd.yaml")
+        .replace("@CLUSTER@", args.cluster.as_str())
+        .replace("@NAMESPACE@", args.namespace.as_deref().unwrap_or("argocd"))
+        .replace("@URL@", &events(args, address))
+}
+
+fn flux(args: &Manifests, address: &str, key: Option<&str>) -> String {
+    let cluster = &args.cluster;
+    let namespace = args.namespace.as_deref().unwrap_or("flux-system");
     let mut text = format!(
         "# Sends the events of cluster {cluster} to gitops-brain at {address}.\n\
          #\n\
@@ -63,7 +84,7 @@ fn manifests(args: &Manifests, key: Option<&str>) -> Result<String, Failure> {
          address: {}\n  secretRef:\n    name: gitops-brain\n\
          ---\n",
         quoted(key.unwrap_or(PLACEHOLDER)),
-        quoted(&format!("{address}/v1/events/{cluster}")),
+        events(args, address),
     ));
     text.push_str(
         "# An Alert sees the objects of its own namespace, and of those that its sources name. If the\n\
@@ -78,7 +99,8 @@ fn manifests(args: &Manifests, key: Option<&str>) -> Result<String, Failure> {
          name: gitops-brain\n  # `error` would hide every success.\n  eventSeverity: info\n  \
          eventSources:\n"
     ));
-    for watched in std::iter::once(namespace).chain(&args.watch_namespace) {
+    let others = args.watch_namespace.iter().map(String::as_str);
+    for watched in std::iter::once(namespace).chain(others) {
         for kind in KINDS {
             text.push_str(&format!("    - kind: {kind}\n      name: \"*\"\n"));
             if watched != namespace {
@@ -86,7 +108,7 @@ fn manifests(args: &Manifests, key: Option<&str>) -> Result<String, Failure> {
             }
         }
     }
-    Ok(text)
+    text
 }
 
 /// A text in YAML: its double-quoted style takes all that JSON has.

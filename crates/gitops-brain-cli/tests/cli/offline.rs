@@ -101,6 +101,31 @@ fn manifests_hold_the_key_if_there_is_one() {
 }
 
 #[test]
+fn manifests_of_argo_cd_are_whole() {
+    let args =
+        ["manifests", "--argocd", "--cluster", "staging", "--address", "https://brain.example.com"];
+    let output = run("http://unused", &[&args[..], &["--namespace", "argo"]].concat());
+    assert_exit(&output, 0);
+    let map: Value = serde_saphyr::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&map["kind"], &map["metadata"]["namespace"]),
+        (&"ConfigMap".into(), &"argo".into())
+    );
+    let inner = |key: &str| -> Value {
+        serde_saphyr::from_str(map["data"][key].as_str().unwrap()).unwrap()
+    };
+    let service = inner("service.webhook.gitops-brain");
+    assert_eq!(service["url"], "https://brain.example.com/v1/events/staging");
+    assert_eq!(service["headers"][0]["value"], "Bearer $gitops-brain-token");
+    assert_eq!(inner("template.gitops-brain")["webhook"]["gitops-brain"]["method"], "POST");
+    for trigger in inner("trigger.gitops-brain").as_array().unwrap() {
+        assert_eq!(trigger["send"], json!(["gitops-brain"]));
+    }
+    assert_eq!(inner("subscriptions")[0]["triggers"], json!(["gitops-brain"]));
+    assert_exit(&run("http://unused", &[&args[..], &["--key-file", "-"]].concat()), 2);
+}
+
+#[test]
 fn a_sample_event_is_signed_and_turns_nothing_green() {
     let stub = Stub::start(|_| json!({ "result": "accepted" }).into());
     let output = brain(&stub.url)

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod argocd;
 mod bad_input;
 mod badge;
 mod doctor;

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod argocd;
 mod bad_input;
 mod badge;
 mod doctor;

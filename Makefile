@@ -18,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit otlp python node dashboard openapi docs wasm deny ## Run every check that CI runs.
+test: format lint unit otlp python node dashboard openapi templates docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -108,6 +108,16 @@ openapi:
 	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
 		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
 
+# The GitHub Action and the GitLab component.
+.PHONY: templates
+templates:
+	$(CARGO) build --locked -p gitops-brain-cli
+	rm -rf $(VENV)-templates
+	$(PYTHON) -m venv $(VENV)-templates
+	$(VENV)-templates/bin/pip install --quiet --requirement tests/ci/requirements.txt
+	cd tests/ci && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-templates/bin/python -m pytest -q -p no:cacheprovider
+
 .PHONY: screenshots
 screenshots: dashboard ## Take the pictures of the pages in docs/.
 	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
@@ -183,6 +193,12 @@ bench-bindings: wheels npm-package ## Measure the packages beside what one would
 	$(VENV)-bench/bin/pip install --quiet --requirement benches/bindings/requirements.txt $(WHEELS)/*.whl
 	cd $(NODE_HOME)/bench && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
 	NODE_PATH=$(NODE_HOME)/bench/node_modules $(VENV)-bench/bin/python benches/bindings/run.py
+
+.PHONY: archive
+archive: ## Pack the program as a release has it, for this machine's target.
+	$(CARGO) build --locked --release -p gitops-brain-cli
+	deploy/archive.sh target/release/gitops-brain v$$(sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1) \
+		$$(rustc -vV | sed -n 's/^host: //p') target/archive
 
 .PHONY: clean
 clean: ## Remove everything that was built.

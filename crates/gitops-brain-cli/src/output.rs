@@ -36,10 +36,10 @@ pub(crate) fn reporter(
         Format::Text => Out::stdout(),
         Format::Json | Format::Jsonl => Out::stderr(),
     };
-    let environments: Vec<_> = environments.iter().map(EnvironmentName::as_str).collect();
-    let title = format!("waiting for {commit} in {}", environments.join(", "));
+    let names: Vec<_> = environments.iter().map(EnvironmentName::as_str).collect();
+    let title = format!("waiting for {commit} in {}", names.join(", "));
     let people: Box<dyn Reporter> = if out.is_terminal {
-        Box::new(Live::new(format, out, &title))
+        Box::new(Live::new(format, out, &title, environments.len()))
     } else {
         Box::new(Log::new(format, out, &title, System::detect()))
     };

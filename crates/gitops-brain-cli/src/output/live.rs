@@ -8,7 +8,7 @@ use crate::{
     args::Format,
     exit::Failure,
     out::Out,
-    output::{Reporter, conclude, verdict::progress},
+    output::{Reporter, conclude, verdict::progress, wants_colour},
     status::Answer,
     text::one_line,
     wait::Ended,
@@ -22,18 +22,22 @@ pub(crate) struct Live {
     format: Format,
     out: Out,
     screen: MultiProgress,
+    /// Whether there are several, so that a line must say which it is of.
+    many: bool,
+    colour: bool,
     lines: BTreeMap<(String, String), ProgressBar>,
 }
 
 impl Live {
-    pub(crate) fn new(format: Format, mut out: Out, title: &str) -> Self {
+    pub(crate) fn new(format: Format, mut out: Out, title: &str, environments: usize) -> Self {
         out.line(title);
+        let colour = wants_colour(&out);
         let target = match format {
             Format::Text => ProgressDrawTarget::stdout(),
             Format::Json | Format::Jsonl => ProgressDrawTarget::stderr(),
         };
         let screen = MultiProgress::with_draw_target(target);
-        Self { format, out, screen, lines: BTreeMap::new() }
+        Self { format, out, screen, many: environments > 1, colour, lines: BTreeMap::new() }
     }
 
     fn show(&mut self, environment: &str, name: &str, text: &str) {
@@ -43,14 +47,18 @@ impl Live {
                 return;
             }
             let line = self.screen.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4}  {wide_msg}") {
                 line.set_style(style);
             }
             line.enable_steady_tick(Duration::from_millis(250));
             self.lines.insert(key.clone(), line);
         }
         if let Some(line) = self.lines.get(&key) {
-            line.set_message(text.to_owned());
+            line.set_message(if self.many {
+                format!("{environment}  {text}")
+            } else {
+                text.to_owned()
+            });
         }
     }
 }
@@ -66,20 +74,19 @@ impl Reporter for Live {
         let status = &answer.status;
         let environment = one_line(&status.environment);
         if status.reconcilers.is_empty() || status.reason == "learning" {
-            let text = format!("{environment}: {}", one_line(&status.message));
-            self.show(&environment, "", &text);
+            self.show(&environment, "", &one_line(&status.message));
         } else if let Some(line) = self.lines.remove(&(environment.clone(), String::new())) {
             line.finish_and_clear();
         }
         for reconciler in &status.reconcilers {
             let name = one_line(&reconciler.reconciler);
-            let text = format!("{environment}: {name} {}", progress(reconciler));
+            let text = progress(reconciler, self.colour);
             self.show(&environment, &name, &text);
         }
     }
 
     fn finish(self: Box<Self>, ended: &[Ended]) -> Result<(), Failure> {
-        let Self { format, mut out, screen, lines } = *self;
+        let Self { format, mut out, screen, lines, .. } = *self;
         let last: Vec<_> = lines.values().map(ProgressBar::message).collect();
         for line in lines.values() {
             line.finish_and_clear();

@@ -132,9 +132,25 @@ pub(crate) fn json(ended: &Ended) -> Value {
     }
 }
 
-/// A reconciler's place in a line: `apps healthy at main@sha1:5394cb7f48`.
-pub(crate) fn progress(reconciler: &Reconciler) -> String {
-    let mut line = format!("{}: {}", one_line(&reconciler.state), one_line(&reconciler.reason));
+/// A reconciler's place in a line, with what matters most at its beginning: a terminal cuts the end.
+pub(crate) fn progress(reconciler: &Reconciler, colour: bool) -> String {
+    let state = one_line(&reconciler.state);
+    let code = match (colour, &*state) {
+        (false, _) => None,
+        (true, "healthy") => Some(32),
+        (true, "applied") => Some(34),
+        (true, "failed") => Some(31),
+        (true, _) => Some(2),
+    };
+    let padded = format!("{state:<8}");
+    let mut line = match code {
+        Some(code) => format!("\u{1b}[{code}m{padded}\u{1b}[0m"),
+        None => padded,
+    };
+    let reason = one_line(&reconciler.reason).replace('_', " ");
+    // What succeeded or failed says so already.
+    let reason = if matches!(&*reason, "succeeded" | "failed") { "" } else { &reason };
+    line.push_str(&format!("{reason:<16} {}", one_line(&reconciler.reconciler)));
     if let Some(head) = &reconciler.head {
         line.push_str(&format!(" ({} is live)", short_revision(head)));
     }

@@ -21,4 +21,5 @@ mod offline;
 mod otlp;
 mod release;
 mod server;
+mod snapshots;
 mod support;

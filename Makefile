@@ -175,6 +175,25 @@ test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashe
 	GITOPS_BRAIN_TEST_KILLS=50 GITOPS_BRAIN_TEST_CUTS=20 \
 		$(CARGO) test --locked --release -p gitops-brain-tests --test replicas -- --nocapture
 
+.PHONY: simulate
+simulate: ## Look for a false answer in 100,000 worlds in which the truth is known.
+	$(CARGO) run --locked --release -p gitops-brain-tests --bin simulate 0 100000
+
+# Without any of them the simulator must find an answer that is not so.
+RULES := $(shell sed -n 's/^ *[A-Z]* = "\(.*\)";$$/\1/p' crates/gitops-brain/src/rules.rs)
+
+.PHONY: simulate-without
+simulate-without: ## Show that the simulator notices if any one of the rules is missing.
+	@for rule in $(RULES); do \
+		RUSTFLAGS="--cfg gitops_brain_without=\"$$rule\"" $(CARGO) build --quiet --locked --release \
+			--target-dir target/without -p gitops-brain-tests --bin simulate || exit 2; \
+		if target/without/release/simulate 0 20000 >target/without/$$rule.txt; then \
+			echo "without $$rule: nothing was noticed"; exit 1; \
+		else \
+			echo "without $$rule: $$(sed -n '1s/^.*: //p;2s/^the shortest: /  /p' target/without/$$rule.txt)"; \
+		fi; \
+	done
+
 .PHONY: bench
 bench: postgres ## Print the benchmarks.
 	$(CARGO) build --locked --release -p gitops-brain-cli

@@ -107,7 +107,8 @@ def wait(columns: int, folder: Path, **more: str) -> tuple[list[str], list[str],
                 break
             written += read
             stream.feed(read)
-        if not during and any("applied" in line for line in shown()):
+        # Both lines have moved on: they do not do so at once.
+        if not during and all(word in "".join(shown()) for word in [" applied ", " healthy "]):
             during = shown()
     server.shutdown()
     assert process.wait() == 1

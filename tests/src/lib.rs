@@ -12,6 +12,7 @@ pub mod random;
 mod reader;
 pub mod replay;
 mod scenario;
+pub mod simulator;
 mod truth;
 
 // The public interface is:

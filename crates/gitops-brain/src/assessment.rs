@@ -11,6 +11,7 @@ use crate::{
         Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record,
         RevisionKey, Words,
     },
+    rules,
     status::{Reason, State, Verdict},
     world::World,
 };
@@ -119,7 +120,7 @@ impl<'a> Assessor<'a, '_> {
         for (record, newest) in incarnation.newest_first() {
             if self.carries(record) {
                 carriers.push(record);
-            } else {
+            } else if rules::BREAK {
                 after = Some((record, newest));
                 // What was reported at the very same order key does not count.
                 while carriers
@@ -145,15 +146,17 @@ impl<'a> Assessor<'a, '_> {
         let weighed: Vec<_> = carriers.iter().map(|record| weigh(record, cut)).collect();
         let own = |weighed: &&Weighed<'a>| weighed.record.revision.commit() == self.commit;
         let healthy = || weighed.iter().filter(|weighed| weighed.state == State::Healthy);
-        let decides = healthy()
+        let delivered = || healthy().filter(|_| rules::DELIVERED);
+        let decides = delivered()
             .find(own)
             .or_else(|| {
-                healthy().min_by_key(|weighed| (weighed.healthy_at, self.id(weighed.record)))
+                delivered().min_by_key(|weighed| (weighed.healthy_at, self.id(weighed.record)))
             })
             .or_else(|| {
-                weighed
-                    .iter()
-                    .find(|weighed| matches!(weighed.state, State::Applied | State::Failed))
+                weighed.iter().find(|weighed| {
+                    matches!(weighed.state, State::Applied | State::Failed)
+                        || !rules::DELIVERED && weighed.state == State::Healthy
+                })
             });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {
@@ -177,7 +180,8 @@ impl<'a> Assessor<'a, '_> {
         let (Some(revision), Some(commit)) = (record.revision.commit(), self.commit) else {
             return false;
         };
-        self.world.graph.contains(revision, commit)
+        let graph = &self.world.graph;
+        graph.contains(revision, commit) || !rules::ANCESTRY && !graph.lacks(revision, commit)
     }
 
     /// Whether a revision is known not to contain the commit.
@@ -324,7 +328,7 @@ impl<'a> Weighed<'a> {
         policy: HealthChecks,
         cut: Cut,
     ) -> Self {
-        let failed = record.latest_counting(Kinds::FAILED, cut);
+        let failed = record.latest_counting(Kinds::FAILED, cut).filter(|_| rules::FAILURE);
         // What is not later than the newest failure is undone by it.
         let standing = |kinds| record.latest_counting(kinds, cut).filter(|key| Some(*key) > failed);
         let checked = standing(Kinds::HEALTH_CHECKED);
@@ -333,7 +337,8 @@ impl<'a> Weighed<'a> {
         let evidence = succeeded.map_or(Evidence::None, |succeeded| {
             reconciler.evidence(incarnation, policy, succeeded)
         });
-        let proved = checked.or(succeeded.filter(|_| evidence == Evidence::Checks));
+        let proves = evidence == Evidence::Checks || !rules::HEALTH;
+        let proved = checked.or(succeeded.filter(|_| proves));
         let newest = applying.max(succeeded);
         let (state, applied, healthy_at) = if let Some(proved) = proved {
             let first = record

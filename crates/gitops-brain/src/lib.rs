@@ -80,6 +80,7 @@ mod policy;
 mod reconciler;
 mod revision;
 mod rollout;
+mod rules;
 mod signature;
 mod snapshot;
 mod status;

@@ -10,6 +10,7 @@ use crate::{
     event::{Event, Severity},
     names::{ClusterName, NameError, ObjectName},
     revision::Revision,
+    rules,
 };
 
 /// The longest message that an observation keeps, in bytes. A change list names every object of a
@@ -213,10 +214,13 @@ impl Observation {
             (Role::Kustomization, Severity::Info) => match reason {
                 // `finalize` sends the list of deletions with whatever reason the Ready condition
                 // had last, so this comes before any reason is looked at.
-                _ if self.only_deletions && reason != "Progressing" => Some(Proof::Deleted),
+                _ if rules::DELETED && self.only_deletions && reason != "Progressing" => {
+                    Some(Proof::Deleted)
+                }
                 "Progressing" if self.health_check_passed => Some(Proof::HealthChecked),
                 "Progressing" => Some(Proof::Applying),
                 "ReconciliationSucceeded" if self.commit_status => Some(Proof::Succeeded),
+                "DependencyNotReady" if !rules::BLOCKED => Some(Proof::Failed),
                 "DependencyNotReady" => Some(Proof::Blocked),
                 "HealthCheckCanceled" => Some(Proof::Interrupted),
                 _ => None,
@@ -247,7 +251,11 @@ impl Observation {
                 None
             }
             (Role::Kustomization | Role::HelmRelease, Severity::Error) => {
-                Some(if self.canceled { Proof::Interrupted } else { Proof::Failed })
+                Some(if self.canceled && rules::INTERRUPTED {
+                    Proof::Interrupted
+                } else {
+                    Proof::Failed
+                })
             }
             _ => None,
         }

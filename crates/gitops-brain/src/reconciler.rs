@@ -15,6 +15,7 @@ use crate::{
     names::ObjectName,
     observation::{Change, Observation, Proof, Role},
     policy::HealthChecks,
+    rules,
     status::{EventSummary, Verdict},
     world::Heard,
 };
@@ -409,11 +410,9 @@ impl Record {
     /// changes and then succeeded, without a health check. A waiting Kustomization always tells of
     /// one there (kustomize-controller, `checkHealth`: `isNewRevision && drifted`).
     fn shown_not_to_wait(&self) -> Option<OrderKey> {
-        if self
-            .marks
-            .iter()
-            .any(|mark| mark.is(Kinds::HEALTH_CHECKED) || mark.is(Kinds::UNFINISHED))
-        {
+        if self.marks.iter().any(|mark| {
+            mark.is(Kinds::HEALTH_CHECKED) || rules::UNFINISHED && mark.is(Kinds::UNFINISHED)
+        }) {
             return None;
         }
         let changed = self.earliest(Kinds::CHANGED)?;

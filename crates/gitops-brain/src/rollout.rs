@@ -15,6 +15,7 @@ use crate::{
     observation::Role,
     policy::{Environment, HealthChecks, Policy, Require},
     reconciler::{Kinds, Reconciler, ReconcilerIndex, RevisionKey},
+    rules,
     status::{
         EventSummary, FirstSettled, HealthChecksStatus, MAX_TIMELINE, Outcome, Reason,
         ReconcilerStatus, Standing, State, Status, TimelineEntry, Version,
@@ -202,8 +203,10 @@ impl<'a> View<'a> {
         let states = || self.assessed.iter().map(|(_, assessment)| assessment.state);
         if states().any(|state| state == State::Failed) {
             State::Failed
-        } else {
+        } else if rules::EVERY {
             states().min().unwrap_or_default()
+        } else {
+            states().max().unwrap_or_default()
         }
     }
 
@@ -217,7 +220,8 @@ impl<'a> View<'a> {
     /// Whether a set that was learned may miss some reconciler still.
     fn is_learning(&self) -> bool {
         self.expected.silent
-            || self.expected.complete_at.is_some_and(|complete_at| complete_at > self.now)
+            || rules::LEARNING
+                && self.expected.complete_at.is_some_and(|complete_at| complete_at > self.now)
     }
 
     /// When a failure counts.

@@ -21,6 +21,7 @@ use crate::{
         Changed, Cut, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
         ReconcilerIndex, RevisionKey, Seen, Tie, seconds,
     },
+    rules,
     status::Outcome,
 };
 
@@ -386,7 +387,8 @@ impl World {
             greater_text: &greater_text,
         };
         let incarnations = reconciler.incarnations.len();
-        let changed = reconciler.incarnation(&observation.uid, key).insert(observation, &seen);
+        let uid = if rules::INCARNATION { &*observation.uid } else { "" };
+        let changed = reconciler.incarnation(uid, key).insert(observation, &seen);
         let back = back || reconciler.incarnations.len() > incarnations;
         if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, key) {
             Changed::Knowledge

@@ -1,0 +1,485 @@
+//! kustomize-controller, as its source says: one Kustomization, the objects that it applies, and what it
+//! sends about them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use gitops_brain::CommitId;
+use serde_json::json;
+
+use crate::{
+    random::Random,
+    simulator::git::{Commit, Manifests},
+};
+
+/// How often a wait looks at the objects.
+const LOOK_EVERY: i64 = 5;
+
+/// What happens to a Kustomization. Runs have numbers: what belongs to an older one is over.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Happening {
+    NewArtifact,
+    Due(u64),
+    Look(u64),
+    Stop,
+    Delete,
+    Return,
+}
+
+/// What came of it: events to send now, and what happens later.
+#[derive(Debug, Default)]
+pub(super) struct Did {
+    pub(super) events: Vec<Event>,
+    pub(super) next: Vec<(i64, Happening)>,
+}
+
+/// An event before it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) name: String,
+    uid: u32,
+    resource_version: u64,
+    pub(super) severity: &'static str,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) revision: Option<usize>,
+    pub(super) is_success: bool,
+}
+
+impl Event {
+    /// The event as notification-controller posts it.
+    pub(super) fn body(&self, revision: Option<CommitId>, at: DateTime<Utc>) -> String {
+        let mut metadata = serde_json::Map::new();
+        if let Some(revision) = revision {
+            metadata.insert("revision".to_owned(), format!("main@sha1:{revision}").into());
+        }
+        if self.is_success {
+            metadata.insert("commit_status".to_owned(), "update".into());
+        }
+        json!({
+            "involvedObject": {
+                "kind": "Kustomization", "namespace": "flux-system", "name": self.name,
+                "uid": format!("uid-{}", self.uid),
+                "resourceVersion": self.resource_version.to_string(),
+            },
+            "severity": self.severity, "reason": self.reason, "message": self.message,
+            "timestamp": at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            "metadata": metadata, "reportingController": "kustomize-controller",
+        })
+        .to_string()
+    }
+}
+
+/// What a Kustomization applied.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Objects {
+    manifests: Option<Manifests>,
+    healthy_from: Option<i64>,
+    broken: Vec<(i64, i64)>,
+}
+
+impl Objects {
+    pub(super) fn break_until(&mut self, from: i64, until: i64) {
+        self.broken.push((from, until));
+    }
+
+    fn is_healthy(&self, at: i64) -> bool {
+        self.healthy_from.is_some_and(|from| from <= at)
+            && !self.broken.iter().any(|(from, until)| (*from..*until).contains(&at))
+    }
+
+    /// Whether they were healthy at any time of a span, its end included.
+    fn was_healthy(&self, from: i64, to: i64) -> bool {
+        let begins =
+            self.healthy_from.into_iter().chain(self.broken.iter().map(|(_, until)| *until));
+        begins.chain([from]).any(|at| {
+            let at = at.max(from);
+            at <= to && self.is_healthy(at)
+        })
+    }
+}
+
+/// A revision that was applied, from when on, and the objects as they were then. The latest has no end.
+#[derive(Clone, Debug)]
+struct Applied {
+    revision: usize,
+    from: i64,
+    /// Once the next one is applied.
+    was_healthy: Option<bool>,
+}
+
+/// Being in the middle of a reconciliation: waiting for health.
+#[derive(Clone, Debug)]
+struct Wait {
+    revision: usize,
+    since: i64,
+    resource_version: u64,
+    has_changed: bool,
+    is_new: bool,
+}
+
+/// What is true of a commit at a Kustomization.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Truth {
+    /// A revision with it was once applied and healthy.
+    pub(super) was_healthy: bool,
+    /// And since then nothing without it was applied, nor was all of it deleted, nor does that very
+    /// revision fail now.
+    pub(super) is_delivered: bool,
+    /// A revision with it once failed.
+    pub(super) has_failed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Kustomization {
+    pub(super) name: String,
+    pub(super) cluster: usize,
+    pub(super) path: usize,
+    pub(super) waits: bool,
+    pub(super) depends_on: Option<usize>,
+    pub(super) objects: Objects,
+    /// Somebody changed its objects by hand.
+    pub(super) drifted: bool,
+    interval: i64,
+    retry: i64,
+    timeout: i64,
+    /// The gate CancelHealthCheckOnNewRevision.
+    cancels: bool,
+    /// Once it is deleted it does not come back.
+    pub(super) stays_away: bool,
+    uid: u32,
+    exists: bool,
+    resource_version: u64,
+    last_applied: Option<usize>,
+    last_attempted: Option<usize>,
+    was_healthy: bool,
+    is_ready: bool,
+    /// The reason of its condition `Ready`: what a deletion says.
+    ready_reason: String,
+    run: u64,
+    wait: Option<Wait>,
+    /// Something new came while it was busy.
+    again: bool,
+    pruning_failed: Option<Manifests>,
+    history: Vec<Applied>,
+    /// Where the history of the present object begins.
+    begun: usize,
+    failures: Vec<usize>,
+}
+
+impl Kustomization {
+    pub(super) fn new(
+        random: &mut Random,
+        cluster: usize,
+        number: usize,
+        depends_on: Option<usize>,
+    ) -> Self {
+        Self {
+            name: format!("app-{number}"),
+            cluster,
+            path: number,
+            waits: random.percent(80),
+            depends_on,
+            objects: Objects::default(),
+            drifted: false,
+            interval: 120 + random.below(420) as i64,
+            retry: 30 + random.below(120) as i64,
+            timeout: 30 + random.below(300) as i64,
+            cancels: random.percent(40),
+            stays_away: false,
+            uid: 1,
+            exists: true,
+            resource_version: 10,
+            last_applied: None,
+            last_attempted: None,
+            was_healthy: false,
+            is_ready: false,
+            ready_reason: String::new(),
+            run: 0,
+            wait: None,
+            again: false,
+            pruning_failed: None,
+            history: Vec::new(),
+            begun: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Whether one that depends on it may go on.
+    pub(super) fn is_ready_at(&self, artifact: usize) -> bool {
+        self.exists && self.is_ready && self.last_applied == Some(artifact)
+    }
+
+    /// Whether all that it is to apply is there, and well.
+    pub(super) fn is_well(&self, head: usize, now: i64) -> bool {
+        self.is_ready_at(head) && self.wait.is_none() && self.objects.is_healthy(now)
+    }
+
+    pub(super) fn truth(&self, contains: &dyn Fn(usize) -> bool, now: i64) -> Truth {
+        let healthy = |applied: &Applied| {
+            applied.was_healthy.unwrap_or_else(|| self.objects.was_healthy(applied.from, now))
+        };
+        let carries = |applied: &&Applied| contains(applied.revision);
+        let since_break = self.history.iter().skip(self.begun).rev().take_while(carries);
+        // What was healthy and fails now has gone back on its word.
+        let fails =
+            self.waits && !self.is_ready && self.wait.is_none() && !self.objects.is_healthy(now);
+        let is_failing = |applied: &Applied| {
+            fails
+                && applied.was_healthy.is_none()
+                && self.failures.last() == Some(&applied.revision)
+        };
+        let holds = |applied: &Applied| healthy(applied) && !is_failing(applied);
+        Truth {
+            was_healthy: self.history.iter().filter(carries).any(healthy),
+            is_delivered: self.exists && since_break.into_iter().any(holds),
+            has_failed: self.failures.iter().any(|revision| contains(*revision)),
+        }
+    }
+
+    pub(super) fn happens(
+        &mut self,
+        happening: &Happening,
+        artifact: &Commit,
+        is_dependency_ready: bool,
+        now: i64,
+        quiet: bool,
+        random: &mut Random,
+    ) -> Did {
+        let mut did = Did::default();
+        match happening {
+            Happening::Return if !self.exists => {
+                self.exists = true;
+                self.uid += 1;
+                self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+            }
+            _ if !self.exists => {}
+            Happening::Return => {}
+            Happening::Delete => self.delete(now, random, &mut did),
+            Happening::Stop => self.stop(now, &mut did),
+            Happening::NewArtifact => match &self.wait {
+                Some(wait) if wait.revision == artifact.number => {}
+                Some(_) if self.cancels => {
+                    self.cancel(&mut did);
+                    self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                }
+                Some(_) => self.again = true,
+                None if self.last_attempted != Some(artifact.number) || !self.is_ready => {
+                    self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                }
+                None => {}
+            },
+            Happening::Due(run) if *run == self.run && self.wait.is_none() => {
+                self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+            }
+            Happening::Look(run) if *run == self.run => self.look(now, random, &mut did),
+            Happening::Due(_) | Happening::Look(_) => {}
+        }
+        did
+    }
+
+    fn say(
+        &self,
+        severity: &'static str,
+        reason: &str,
+        message: impl Into<String>,
+        revision: Option<usize>,
+    ) -> Event {
+        Event {
+            name: self.name.clone(),
+            uid: self.uid,
+            resource_version: self.resource_version,
+            severity,
+            reason: reason.to_owned(),
+            message: message.into(),
+            revision,
+            is_success: false,
+        }
+    }
+
+    fn reconcile(
+        &mut self,
+        artifact: &Commit,
+        is_dependency_ready: bool,
+        now: i64,
+        quiet: bool,
+        random: &mut Random,
+        did: &mut Did,
+    ) {
+        self.run += 1;
+        self.resource_version += 1 + random.below(3) as u64;
+        let revision = artifact.number;
+        if !is_dependency_ready {
+            let message = "Dependencies do not meet ready condition, retrying in 30s";
+            did.events.push(self.say("info", "DependencyNotReady", message, Some(revision)));
+            self.is_ready = false;
+            "DependencyNotReady".clone_into(&mut self.ready_reason);
+            did.next.push((now + 30, Happening::Due(self.run)));
+            return;
+        }
+        self.last_attempted = Some(revision);
+        let Some(manifests) = artifact.folder(self.path) else { return };
+        if manifests.is_broken {
+            return self.fail(revision, "BuildFailed", "accumulating resources: no YAML", now, did);
+        }
+        if manifests.is_refused {
+            return self.fail(
+                revision,
+                "ReconciliationFailed",
+                "dry-run failed (Invalid)",
+                now,
+                did,
+            );
+        }
+        let is_new = self.last_applied != Some(revision);
+        let before = self.objects.manifests;
+        let has_news = before != Some(manifests);
+        let only_prunes = manifests.only_prunes && before.is_some() && has_news;
+        let has_changed = (has_news && !only_prunes) || self.drifted;
+        if has_changed {
+            let message = match before {
+                None => "Deployment/shop/web created\nConfigMap/shop/web created",
+                Some(_) => "Deployment/shop/web configured",
+            };
+            did.events.push(self.say("info", "Progressing", message, Some(revision)));
+        }
+        self.put(revision, manifests, has_news && !only_prunes, now);
+        if self.drifted {
+            self.drifted = false;
+        }
+        if only_prunes {
+            let message = format!("ConfigMap/shop/old-{revision} deleted");
+            did.events.push(self.say("info", "Progressing", message, Some(revision)));
+        }
+        if manifests.prune_fails && has_news && self.pruning_failed != Some(manifests) && !quiet {
+            self.pruning_failed = Some(manifests);
+            return self.fail(revision, "PruneFailed", "pruning failed: timeout", now, did);
+        }
+        let resource_version = self.resource_version;
+        self.wait = Some(Wait { revision, since: now, resource_version, has_changed, is_new });
+        self.look(now, random, did);
+    }
+
+    /// A revision is applied.
+    fn put(&mut self, revision: usize, manifests: Manifests, restarts: bool, now: i64) {
+        if let Some(latest) = self.history.last_mut()
+            && latest.was_healthy.is_none()
+        {
+            latest.was_healthy = Some(self.objects.was_healthy(latest.from, now));
+        }
+        if restarts {
+            let healthy_from = manifests.healthy_after.map(|after| now + after);
+            self.objects = Objects { manifests: Some(manifests), healthy_from, broken: Vec::new() };
+        }
+        self.objects.manifests = Some(manifests);
+        self.history.push(Applied { revision, from: now, was_healthy: None });
+    }
+
+    fn look(&mut self, now: i64, random: &mut Random, did: &mut Did) {
+        let Some(wait) = self.wait.clone() else { return };
+        if self.waits && !self.objects.is_healthy(now) {
+            if now - wait.since < self.timeout {
+                did.next.push((now + LOOK_EVERY, Happening::Look(self.run)));
+                return;
+            }
+            self.was_healthy = false;
+            self.wait = None;
+            let message = format!(
+                "health check failed after {}.{now}s: timeout waiting for: [Deployment/shop/web status: \
+                 'InProgress']",
+                now - wait.since
+            );
+            return self.fail(wait.revision, "HealthCheckFailed", &message, now, did);
+        }
+        self.wait = None;
+        if self.waits {
+            if !self.was_healthy || (wait.is_new && wait.has_changed) {
+                let message = format!("Health check passed in {}.{now}s", now - wait.since);
+                did.events.push(self.say("info", "Progressing", message, Some(wait.revision)));
+            }
+            self.was_healthy = true;
+        }
+        self.last_applied = Some(wait.revision);
+        self.is_ready = true;
+        "ReconciliationSucceeded".clone_into(&mut self.ready_reason);
+        // Its status was written in between.
+        self.resource_version = wait.resource_version + 1 + random.below(3) as u64;
+        let message =
+            format!("Reconciliation finished in {}.{now}s, next run in 10m0s", now - wait.since);
+        let mut success = self.say("info", "ReconciliationSucceeded", message, Some(wait.revision));
+        success.is_success = true;
+        did.events.push(success);
+        self.rest(self.interval, now, did);
+    }
+
+    fn fail(&mut self, revision: usize, reason: &str, message: &str, now: i64, did: &mut Did) {
+        did.events.push(self.say("error", reason, message, Some(revision)));
+        self.failures.push(revision);
+        self.is_ready = false;
+        reason.clone_into(&mut self.ready_reason);
+        self.rest(self.retry, now, did);
+    }
+
+    /// Until the next time.
+    fn rest(&mut self, pause: i64, now: i64, did: &mut Did) {
+        let pause = if std::mem::take(&mut self.again) { 1 } else { pause };
+        did.next.push((now + pause, Happening::Due(self.run)));
+    }
+
+    /// A newer revision ends the wait.
+    fn cancel(&mut self, did: &mut Did) {
+        let Some(wait) = self.wait.take() else { return };
+        let message = "Health checks canceled due to new reconciliation triggered by \
+                       GitRepository/flux-system/flux-system";
+        did.events.push(self.say("info", "HealthCheckCanceled", message, Some(wait.revision)));
+        self.was_healthy = false;
+        self.is_ready = false;
+    }
+
+    /// The controller stops, and starts again.
+    fn stop(&mut self, now: i64, did: &mut Did) {
+        let Some(wait) = self.wait.take() else { return };
+        let message = "health check failed after 1s: context canceled";
+        did.events.push(self.say("error", "HealthCheckFailed", message, Some(wait.revision)));
+        self.was_healthy = false;
+        self.is_ready = false;
+        self.run += 1;
+        did.next.push((now + 5, Happening::Due(self.run)));
+    }
+
+    fn delete(&mut self, now: i64, random: &mut Random, did: &mut Did) {
+        self.resource_version += 1;
+        self.run += 1;
+        self.wait = None;
+        let mut said_so = false;
+        if self.objects.manifests.is_some() {
+            // `finalize`: with whatever reason was there last.
+            let message = "Deployment/shop/web deleted\nConfigMap/shop/web deleted";
+            let reason = self.ready_reason.clone();
+            if reason != "Progressing" && !reason.is_empty() {
+                did.events.push(self.say("info", &reason, message, self.last_applied));
+                said_so = true;
+            }
+            if said_so && self.is_ready && random.percent(50) {
+                // The last word of a reconciliation, which says nothing any more.
+                let message = format!("Reconciliation finished in 0.{now}s, next run in 10m0s");
+                let mut success =
+                    self.say("info", "ReconciliationSucceeded", message, self.last_applied);
+                success.is_success = true;
+                did.events.push(success);
+            }
+        }
+        if let Some(latest) = self.history.last_mut()
+            && latest.was_healthy.is_none()
+        {
+            latest.was_healthy = Some(self.objects.was_healthy(latest.from, now));
+        }
+        self.objects = Objects::default();
+        self.exists = false;
+        self.begun = self.history.len();
+        (self.last_applied, self.last_attempted) = (None, None);
+        (self.was_healthy, self.is_ready, self.again) = (false, false, false);
+        self.ready_reason.clear();
+        if !(self.stays_away && said_so) {
+            did.next.push((now + 20 + random.below(300) as i64, Happening::Return));
+        }
+    }
+}

@@ -6,9 +6,11 @@
 use std::{borrow::Cow, cmp::Ordering, num::NonZeroU128};
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     ancestry::CommitIndex,
+    commit::CommitId,
     event::Severity,
     hashing::{self, HashMap},
     interner::{Interner, TextIndex},
@@ -246,9 +248,30 @@ impl RevisionKey {
     }
 }
 
-/// The beginning of a revision's id. Of revisions that were reported at one and the same order key the
-/// one with the greater is the later: their places would tell in which order they arrived.
-pub(crate) type Tie = u64;
+/// What orders revisions that were reported at one and the same order key: their places would tell in
+/// which order they arrived. No two revisions have the same one, whoever thought them up.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Tie {
+    /// Of a commit's id; of a text none.
+    length: u8,
+    bytes: [u8; 32],
+}
+
+impl Tie {
+    pub(crate) const NONE: Self = Self { length: 0, bytes: [0; 32] };
+
+    pub(crate) fn of_commit(id: &CommitId) -> Self {
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(id.as_bytes()) {
+            *to = *from;
+        }
+        Self { length: id.as_bytes().len() as u8, bytes }
+    }
+
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { length: 1, bytes: Sha256::digest(text).into() }
+    }
+}
 
 /// What is kept of one revision of one incarnation.
 #[derive(Clone, Debug)]
@@ -629,7 +652,8 @@ impl Incarnation {
                 self.insert_proof(observation, seen, proof, revision, said_before, said_last)
             }
             (Some(Proof::Failed), None) => Changed::from(
-                said_last | Words::join(&mut self.trouble, observation, proof, key, None, 0),
+                said_last
+                    | Words::join(&mut self.trouble, observation, proof, key, None, Tie::NONE),
             ),
             (Some(_), None) => Changed::from(said_last),
         }

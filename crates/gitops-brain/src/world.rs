@@ -401,23 +401,13 @@ impl World {
 
     /// What orders revisions, whatever the order of their arrival.
     fn tie(&self, revision: Option<RevisionKey>) -> Tie {
-        let id;
-        let bytes = match revision {
+        match revision {
             Some(RevisionKey::Commit(commit)) => {
-                id = self.graph.id(commit);
-                id.as_ref().map_or(&[][..], CommitId::as_bytes)
+                self.graph.id(commit).as_ref().map_or(Tie::NONE, Tie::of_commit)
             }
-            Some(RevisionKey::Text(text)) => {
-                // FNV-1a: texts often begin alike.
-                let text = self.revisions.text(text).as_bytes();
-                return text.iter().fold(0xCBF2_9CE4_8422_2325, |hash: Tie, byte| {
-                    (hash ^ Tie::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-                }) >> 1;
-            }
-            None => return 0,
-        };
-        let beginning = bytes.first_chunk().copied().unwrap_or_default();
-        Tie::from_be_bytes(beginning) >> 1 | 1 << 63
+            Some(RevisionKey::Text(text)) => Tie::of_text(self.revisions.text(text)),
+            None => Tie::NONE,
+        }
     }
 
     /// What an observation is about, and its revision as it was written.

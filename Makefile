@@ -18,7 +18,7 @@ demo: ## Build, and see a commit go green, one red, and one green through its su
 	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
 
 .PHONY: test
-test: format lint unit otlp python node dashboard openapi templates docs wasm deny ## Run every check that CI runs.
+test: format lint unit otlp python node dashboard openapi templates fuzz-smoke docs wasm deny ## Run every check that CI runs.
 	@echo "all checks passed"
 
 .PHONY: format
@@ -174,6 +174,14 @@ test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashe
 	GITOPS_BRAIN_TEST_CRASHES=200 $(CARGO) test --locked --release -p gitops-brain-tests --test crashes -- --nocapture
 	GITOPS_BRAIN_TEST_KILLS=50 GITOPS_BRAIN_TEST_CUTS=20 \
 		$(CARGO) test --locked --release -p gitops-brain-tests --test replicas -- --nocapture
+
+.PHONY: fuzz-smoke
+fuzz-smoke:
+	$(CARGO) run --locked --quiet -p gitops-brain-fuzz --bin gitops-brain-fuzz 10
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for ten minutes, with a mutating loop that needs no nightly compiler.
+	$(CARGO) run --locked --release -p gitops-brain-fuzz --bin gitops-brain-fuzz 600
 
 .PHONY: simulate
 simulate: ## Look for a false answer in 100,000 worlds in which the truth is known.

@@ -4,12 +4,12 @@
 
 mod http;
 
-use std::io::Write as _;
+use std::{collections::BTreeSet, io::Write as _};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Timelike as _, Utc};
 use gitops_brain::{
-    Brain, ClusterName, CommitId, EnvironmentName, Event, Fact, Ingested, Policy, Query, Revision,
-    Verifier, observe, sign,
+    Brain, ClusterName, CommitId, EnvironmentName, Event, Fact, FactBody, Ingested, Policy, Query,
+    Revision, Verifier, observe, sign,
 };
 use gitops_brain_server::{Config, Overrides};
 use serde_json::Value;
@@ -104,17 +104,27 @@ pub fn fact_line(data: &[u8]) {
     assert_eq!(fact.id(), again.id());
 }
 
+/// The facts in some lines, but for those that nothing makes: at a leap second, which no clock of a receiver
+/// says, or of an event that names objects of another cluster.
 fn read(data: &[u8]) -> Vec<Fact> {
     let text = String::from_utf8_lossy(data);
-    text.lines().take(200).filter_map(|line| Fact::from_line(line).ok()).collect()
+    let facts = text.lines().take(200).filter_map(|line| Fact::from_line(line).ok());
+    let is_made = |fact: &Fact| match &fact.body {
+        FactBody::Observed(said) => {
+            let cluster = said.object.cluster();
+            said.changed_objects.iter().all(|line| line.object.cluster() == cluster)
+        }
+        _ => true,
+    };
+    facts.filter(|fact| fact.at.nanosecond() < 1_000_000_000 && is_made(fact)).collect()
 }
 
 fn statuses(brain: &Brain, facts: &[Fact]) -> Vec<String> {
     let mut commits: Vec<CommitId> = facts
         .iter()
         .filter_map(|fact| match &fact.body {
-            gitops_brain::FactBody::Observed(said) => said.commit(),
-            gitops_brain::FactBody::Registered(told) => Some(told.commit),
+            FactBody::Observed(said) => said.commit(),
+            FactBody::Registered(told) => Some(told.commit),
             _ => None,
         })
         .collect();
@@ -134,7 +144,9 @@ pub fn snapshot(data: &[u8]) {
     let mut again = Brain::new(Policy::default());
     again.load(small.iter().cloned());
     assert_eq!(statuses(&brain, &facts), statuses(&again, &facts));
-    assert_eq!(small, again.facts().collect::<Vec<_>>());
+    // It is a set: in which order is all one.
+    let lines = |brain: &Brain| brain.facts().map(|fact| fact.to_line()).collect::<BTreeSet<_>>();
+    assert_eq!(lines(&brain), lines(&again));
 }
 
 /// Facts in any order, and more than once, make the same answers.

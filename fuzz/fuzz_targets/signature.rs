@@ -1,3 +1,5 @@
+//! `signature`, for libFuzzer.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| gitops_brain_fuzz::signature(data));

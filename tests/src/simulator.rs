@@ -493,6 +493,18 @@ impl World {
                     let who = truths.iter().position(|truth| !truth.is_delivered);
                     return self.problem(format!("STALE GREEN: {name} is undone at {who:?}"));
                 }
+                // What was delivered is not undone by a later commit that fails.
+                Outcome::Failed
+                    if at_the_end
+                        && self.is_told()
+                        && self.networks.iter().all(Network::is_sure)
+                        && truths.iter().all(|truth| truth.is_told) =>
+                {
+                    let messages: Vec<_> =
+                        status.reconcilers.iter().map(|one| &one.message).collect();
+                    let what = format!("FALSE RED: {name} was delivered everywhere: {messages:?}");
+                    return self.problem(what);
+                }
                 Outcome::Failed if truths.iter().all(|truth| !truth.has_failed) => {
                     return self.problem(format!("FALSE RED: {name} never failed"));
                 }
@@ -524,6 +536,17 @@ impl World {
         }
     }
 
+    /// Whether the brain is told all that it needs to know.
+    fn is_told(&self) -> bool {
+        let sends = self.networks.iter().all(|network| network.sends_successes);
+        let waits = self.kustomizations.iter().all(|one| one.waits);
+        let knows = (0..self.git.count()).all(|commit| self.told.contains(&commit));
+        // A lost health check looks like none, unless an operator vouches for it.
+        let vouched =
+            self.brain.policy().of(&self.environment).health_checks == HealthChecks::Enabled;
+        sends && waits && knows && (vouched || self.networks.iter().all(Network::is_sure))
+    }
+
     /// What is true of every reconciler at the end, and told by nobody.
     fn unexplained(
         &mut self,
@@ -532,17 +555,10 @@ impl World {
         reason: Reason,
         reconcilers: &BTreeMap<String, (State, Reason)>,
     ) -> Option<String> {
-        let sends = self.networks.iter().all(|network| network.sends_successes);
-        let waits = self.kustomizations.iter().all(|one| one.waits);
-        let knows = self.git.lineage(self.git.head()).all(|commit| self.told.contains(&commit));
         let is_well = self.kustomizations.iter().all(|one| {
             one.is_well(self.git.head(), self.now) && self.git.contains(self.git.head(), commit)
         });
-        // A lost health check looks like none, unless an operator vouches for it.
-        let vouched =
-            self.brain.policy().of(&self.environment).health_checks == HealthChecks::Enabled;
-        let is_told = vouched || self.networks.iter().all(Network::is_sure);
-        let should_be_green = sends && waits && knows && is_well && is_told;
+        let should_be_green = is_well && self.is_told();
         self.count.sure += u64::from(should_be_green);
         (should_be_green && outcome != Outcome::Succeeded).then(|| {
             format!(

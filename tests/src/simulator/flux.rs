@@ -104,6 +104,8 @@ struct Applied {
     from: i64,
     /// Once the next one is applied.
     was_healthy: Option<bool>,
+    /// The controller found its objects healthy, and said so.
+    was_told: bool,
 }
 
 /// Being in the middle of a reconciliation: waiting for health.
@@ -124,6 +126,8 @@ pub(super) struct Truth {
     /// And since then nothing without it was applied, nor was all of it deleted, nor does that very
     /// revision fail now.
     pub(super) is_delivered: bool,
+    /// And that was said.
+    pub(super) is_told: bool,
     /// A revision with it once failed.
     pub(super) has_failed: bool,
 }
@@ -220,17 +224,19 @@ impl Kustomization {
         let carries = |applied: &&Applied| contains(applied.revision);
         let since_break = self.history.iter().skip(self.begun).rev().take_while(carries);
         // What was healthy and fails now has gone back on its word.
-        let fails =
-            self.waits && !self.is_ready && self.wait.is_none() && !self.objects.is_healthy(now);
-        let is_failing = |applied: &Applied| {
-            fails
-                && applied.was_healthy.is_none()
-                && self.failures.last() == Some(&applied.revision)
-        };
-        let holds = |applied: &Applied| healthy(applied) && !is_failing(applied);
+        let latest = self.history.last().map(|applied| applied.revision);
+        let failing = latest.filter(|latest| {
+            self.waits
+                && !self.is_ready
+                && !self.objects.is_healthy(now)
+                && self.failures.last() == Some(latest)
+        });
+        let holds = |applied: &&Applied| failing != Some(applied.revision);
+        let held: Vec<_> = since_break.filter(holds).collect();
         Truth {
             was_healthy: self.history.iter().filter(carries).any(healthy),
-            is_delivered: self.exists && since_break.into_iter().any(holds),
+            is_delivered: self.exists && held.iter().any(|applied| healthy(applied)),
+            is_told: self.exists && held.iter().any(|applied| applied.was_told),
             has_failed: self.failures.iter().any(|revision| contains(*revision)),
         }
     }
@@ -370,7 +376,7 @@ impl Kustomization {
             self.objects = Objects { manifests: Some(manifests), healthy_from, broken: Vec::new() };
         }
         self.objects.manifests = Some(manifests);
-        self.history.push(Applied { revision, from: now, was_healthy: None });
+        self.history.push(Applied { revision, from: now, was_healthy: None, was_told: false });
     }
 
     fn look(&mut self, now: i64, random: &mut Random, did: &mut Did) {
@@ -396,6 +402,9 @@ impl Kustomization {
                 did.events.push(self.say("info", "Progressing", message, Some(wait.revision)));
             }
             self.was_healthy = true;
+            if let Some(latest) = self.history.last_mut() {
+                latest.was_told = true;
+            }
         }
         self.last_applied = Some(wait.revision);
         self.is_ready = true;
@@ -413,6 +422,10 @@ impl Kustomization {
     fn fail(&mut self, revision: usize, reason: &str, message: &str, now: i64, did: &mut Did) {
         did.events.push(self.say("error", reason, message, Some(revision)));
         self.failures.push(revision);
+        // Whatever was said of it before, it fails now.
+        for applied in self.history.iter_mut().filter(|applied| applied.revision == revision) {
+            applied.was_told = false;
+        }
         self.is_ready = false;
         reason.clone_into(&mut self.ready_reason);
         self.rest(self.retry, now, did);

@@ -23,7 +23,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = os.environ["GITOPS_BRAIN_BINARY"]
+BINARY = os.environ.get("GITOPS_BRAIN_BINARY", "")
+if not BINARY:
+    pytest.exit("set GITOPS_BRAIN_BINARY to a built gitops-brain: nothing is tested without it", returncode=1)
 KEY, TOKEN = "the key of staging, long enough", "the token of CI, long enough"
 COMMIT = "a" * 40
 VERSION = "v" + re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M).group(1)
@@ -51,6 +53,12 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pack = ROOT / "deploy/archive.sh"
         target = "x86_64-unknown-linux-musl"
         subprocess.run([pack, BINARY, version, target, folder / version], check=True)
+    # Its checksum is right, but there is no program in it.
+    empty = folder / "v9.9.8" / ASSET.replace(VERSION, "v9.9.8")
+    empty.parent.mkdir()
+    subprocess.run(["tar", "-czf", empty, "-C", ROOT, "LICENSE"], check=True)
+    checksum = hashlib.sha256(empty.read_bytes()).hexdigest()
+    Path(f"{empty}.sha256").write_text(f"{checksum}  {empty.name}\n")
     changed = folder / "v9.9.9" / ASSET.replace(VERSION, "v9.9.9")
     changed.write_bytes(changed.read_bytes() + b"\0")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
@@ -221,9 +229,29 @@ def test_a_release_that_was_changed_is_not_run(action: Any) -> None:
     assert not (step.folder / "tools").exists()
 
 
-@pytest.mark.parametrize("inputs", [{"version": "source"}, {"version": "v0.0.9"}, {}])
-def test_where_there_is_no_release_it_is_built(action: Any, inputs: dict[str, str]) -> None:
+@pytest.mark.parametrize(("version", "says"), [("v0.0.9", "there is no release v0.0.9"), ("v9.9.8", "no program in")])
+def test_another_version_is_not_built_in_its_place(action: Any, version: str, says: str) -> None:
+    step = action(command="install", version=version)
+    record = recorder(step, "cargo")
+    assert step.run() == 1
+    assert says in step.said
+    assert not record.exists() and not (step.folder / "tools").exists()
+
+
+def test_a_broken_release_is_not_built_around(action: Any) -> None:
+    # The action's own version, for which building is allowed where there is no release at all.
+    step = action(command="install")
+    record, tar = recorder(step, "cargo"), recorder(step, "tar")
+    tar.with_name("tar").write_text("#!/bin/sh\nexit 2\n")
+    assert step.run() == 1
+    assert "there is no program in" in step.said and not record.exists()
+
+
+@pytest.mark.parametrize("inputs", [{"version": "source"}, {"version": VERSION, "download_url": "nowhere"}, {}])
+def test_where_there_is_no_release_it_is_built(action: Any, releases: str, inputs: dict[str, str]) -> None:
     # Cargo itself would take minutes: what it is asked for is written down instead.
+    if "download_url" in inputs:
+        inputs = inputs | {"download_url": f"{releases}/nowhere"}
     step = action(command="install", **inputs)
     if not inputs:
         step.action_ref = "main"

@@ -27,7 +27,7 @@ BINARY = os.environ.get("GITOPS_BRAIN_BINARY", "")
 if not BINARY:
     pytest.exit("set GITOPS_BRAIN_BINARY to a built gitops-brain: nothing is tested without it", returncode=1)
 KEY, TOKEN = "the key of staging, long enough", "the token of CI, long enough"
-COMMIT = "a" * 40
+COMMIT, FAILED = "a" * 40, "c" * 40
 VERSION = "v" + re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M).group(1)
 ASSET = f"gitops-brain-{VERSION}-x86_64-unknown-linux-musl.tar.gz"
 CONFIG = """
@@ -38,6 +38,8 @@ hmac_keys = ["env:KEY"]
 reconcilers = ["staging/Kustomization/flux-system/apps"]
 [environments.production]
 reconcilers = ["staging/Kustomization/flux-system/apps"]
+[environments.broken]
+reconcilers = ["staging/Kustomization/flux-system/broken"]
 [[tokens]]
 name = "ci"
 secret = "env:TOKEN"
@@ -70,7 +72,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def brain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that knows one commit to be live and healthy."""
+    """A server that knows one commit to be live and healthy, and that one failed elsewhere."""
     folder = tmp_path_factory.mktemp("brain")
     (folder / "brain.toml").write_text(CONFIG)
     process = subprocess.Popen(
@@ -82,19 +84,21 @@ def brain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
-    event = {
-        "involvedObject": {"kind": "Kustomization", "namespace": "flux-system", "name": "apps", "uid": "1"},
-        "severity": "info",
-        "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "message": "Health check passed in 5s",
-        "reason": "Progressing",
-        "metadata": {"revision": f"main@sha1:{COMMIT}"},
-        "reportingController": "kustomize-controller",
-    }
-    body = json.dumps(event).encode()
-    signature = "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
-    request = urllib.request.Request(f"{url}/v1/events/staging", body, {"X-Signature": signature})
-    urllib.request.urlopen(request, timeout=10).close()
+    told = [("apps", COMMIT, "info", "Health check passed in 5s"), ("broken", FAILED, "error", "no such image")]
+    for name, commit, severity, message in told:
+        event = {
+            "involvedObject": {"kind": "Kustomization", "namespace": "flux-system", "name": name, "uid": name},
+            "severity": severity,
+            "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "message": message,
+            "reason": "Progressing" if severity == "info" else "HealthCheckFailed",
+            "metadata": {"revision": f"main@sha1:{commit}"},
+            "reportingController": "kustomize-controller",
+        }
+        body = json.dumps(event).encode()
+        signature = "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
+        request = urllib.request.Request(f"{url}/v1/events/staging", body, {"X-Signature": signature})
+        urllib.request.urlopen(request, timeout=10).close()
     yield url
     process.kill()
 
@@ -208,6 +212,11 @@ def test_a_commit_that_is_live_ends_green(action: Any) -> None:
 
 
 def test_the_exit_code_is_that_of_the_wait(action: Any) -> None:
+    failed = action(environment="broken", commit=FAILED)
+    assert failed.run() == 1, failed.said
+    assert failed.outputs["wait"]["outcome"] == "failed" and "no such image" in failed.said
+    # Of several the worst counts.
+    assert action(environment="broken,staging", commit=FAILED, timeout="1s").run() == 1
     assert action(environment="nowhere").run() == 2
     assert action(commit="b" * 40, timeout="1s").run() == 3
     assert action(token="another, long enough").run() == 4
@@ -262,10 +271,11 @@ def test_where_there_is_no_release_it_is_built(action: Any, releases: str, input
 
 
 def test_inputs_arrive_as_they_are_and_run_nothing(action: Any) -> None:
-    hostile = "$(touch pwned) `touch pwned`; touch pwned \"'"
+    line = "$(touch pwned) `touch pwned`; touch pwned \"'"
+    hostile = f"{line}\n{line}"
     step = action(
         environment=hostile, commit=f"--{hostile}", path=hostile, timeout=hostile, failure_grace=hostile,
-        exact="true", label=f"a={hostile}\n\nb=c", reconciler=hostile, command="install", **{"for": hostile},
+        exact="true", label=f"a={line}\n\nb=c", reconciler=hostile, command="install", **{"for": hostile},
     )
     assert step.run() == 0, step.said
     record = recorder(step, "gitops-brain")
@@ -273,8 +283,8 @@ def test_inputs_arrive_as_they_are_and_run_nothing(action: Any) -> None:
     assert step.step(wait) == 0, step.said
     assert record.read_text().split("\0")[:-1] == [
         "wait", "-C", hostile, f"--environment={hostile}", f"--timeout={hostile}", f"--for={hostile}",
-        f"--failure-grace={hostile}", "--exact", f"--reconciler={hostile}", f"--label=a={hostile}", "--label=b=c",
-        "--", f"--{hostile}",
+        f"--failure-grace={hostile}", "--exact", f"--reconciler={line}", f"--reconciler={line}",
+        f"--label=a={line}", "--label=b=c", "--", f"--{hostile}",
     ]
     assert not list(step.folder.rglob("pwned"))
     bad = action(version="main; touch pwned")
@@ -286,22 +296,88 @@ def component() -> tuple[dict[str, Any], str]:
     return yaml.safe_load(head)["spec"]["inputs"], body
 
 
+class Component:
+    """The component's job, as a runner goes through it."""
+
+    def __init__(self, folder: Path, project: dict[str, str], **inputs: str) -> None:
+        self.folder = folder
+        declared, body = component()
+        self.values = {name: one.get("default", "") for name, one in declared.items()} | inputs
+        text = re.sub(r"\$\[\[ inputs\.(.*?) \]\]", lambda match: self.values[match[1]], body)
+        self.job = yaml.safe_load(text)["gitops-brain"]
+        given = {"GITLAB_CI": "true", "CI_COMMIT_SHA": COMMIT} | project
+        # Variables name other ones, and those of the project win over those of the job.
+        expanded = {
+            name: re.sub(r"\$(\w+)", lambda match: given.get(match[1], ""), value)
+            for name, value in self.job["variables"].items()
+        }
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | expanded | given
+        self.said = ""
+
+    def shell(self, *parts: str) -> int:
+        script = "\n".join(["set -eu", *(line for part in parts for line in self.job[part])])
+        ended = subprocess.run(
+            ["sh", "-c", script], env=self.environment, cwd=self.folder, capture_output=True, text=True
+        )
+        self.said += ended.stdout + ended.stderr
+        return ended.returncode
+
+    def run(self) -> int:
+        code = self.shell("before_script", "script")
+        assert self.shell("after_script") == 0, self.said
+        return code
+
+    def report(self) -> dict[str, str]:
+        lines = (self.folder / self.job["artifacts"]["reports"]["dotenv"]).read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
 def test_the_component_waits_and_reports(tmp_path: Path, releases: str, brain: str) -> None:
-    inputs, body = component()
-    values = {name: declared.get("default", "") for name, declared in inputs.items()}
-    values |= {"environment": "staging", "download-url": releases, "arguments": "--exact"}
-    job = yaml.safe_load(re.sub(r"\$\[\[ inputs\.(.*?) \]\]", lambda match: values[match[1]], body))["gitops-brain"]
-    assert job["stage"] == "deploy" and job["artifacts"]["reports"]["dotenv"] == "gitops-brain.env"
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "GITLAB_CI": "true", "CI_COMMIT_SHA": COMMIT,
-        "GITOPS_BRAIN_TOKEN": TOKEN,
-    } | job["variables"] | {"GITOPS_BRAIN_URL": brain}
-    script = "\n".join(["set -eu", *job["before_script"], *job["script"]])
-    ended = subprocess.run(["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "section_start:" in ended.stdout
-    assert "GITOPS_BRAIN_OUTCOME=succeeded\n" in (tmp_path / "gitops-brain.env").read_text()
-    assert values["version"] == VERSION, "the component installs another version than this"
+    project = {"GITOPS_BRAIN_URL": brain, "GITOPS_BRAIN_TOKEN": TOKEN}
+    inputs = {"environment": "staging,production", "arguments": "--exact", "download-url": releases}
+    job = Component(tmp_path, project, **inputs)
+    assert job.job["stage"] == "deploy" and job.values["version"] == VERSION, "it installs another version than this"
+    assert job.run() == 0, job.said
+    assert "section_start:" in job.said
+    report = job.report()
+    assert report["GITOPS_BRAIN_OUTCOME"] == "succeeded"
+    documented = (ROOT / "docs/ci.md").read_text().split("\n## GitLab CI\n")[1]
+    for name in report:
+        assert name in documented or f"`{name.removeprefix('GITOPS_BRAIN')}`" in documented, f"{name} is not documented"
+    # Later jobs get these: none may change what the next wait is asked with.
+    assert not set(report) & (set(project) | set(job.job["variables"]))
+
+
+def test_the_exit_code_of_the_job_is_that_of_the_wait(tmp_path: Path, releases: str, brain: str) -> None:
+    project = {"GITOPS_BRAIN_URL": brain, "GITOPS_BRAIN_TOKEN": TOKEN}
+    job = Component(tmp_path, project, environment="broken", commit=FAILED, **{"download-url": releases})
+    assert job.run() == 1, job.said
+    assert job.report()["GITOPS_BRAIN_OUTCOME"] == "failed"
+
+
+def test_the_component_asks_the_server_of_its_input(tmp_path: Path, releases: str, brain: str) -> None:
+    project = {"GITOPS_BRAIN_URL": "http://127.0.0.1:1", "GITOPS_BRAIN_TOKEN": TOKEN}
+    job = Component(tmp_path, project, url=brain, environment="staging", timeout="5s", **{"download-url": releases})
+    assert job.run() == 0, job.said
+
+
+def test_inputs_of_the_component_run_nothing(tmp_path: Path, releases: str) -> None:
+    hostile = "$(touch pwned) `touch pwned`; touch pwned '"
+    job = Component(
+        tmp_path, {"GITOPS_BRAIN_TOKEN": TOKEN}, url=hostile, environment=hostile, timeout=hostile, commit=hostile,
+        arguments="--reconciler s/Kustomization/shop/* `touch pwned` ;", **{"download-url": releases},
+    )
+    assert job.shell("before_script") == 0, job.said
+    record = tmp_path / "arguments"
+    writes = f'for argument; do printf "%s\\0" "$argument"; done >{record}'
+    (tmp_path / "gitops-brain").write_text(f"#!/bin/sh\n{writes}\n")
+    (tmp_path / "s/Kustomization/shop/file").mkdir(parents=True)
+    assert job.shell("script") == 0, job.said
+    assert record.read_text().split("\0")[:-1] == [
+        "wait", f"--url={hostile}", f"--environment={hostile}", f"--timeout={hostile}", "--dotenv", "gitops-brain.env",
+        "--reconciler", "s/Kustomization/shop/*", "`touch", "pwned`", ";", "--", hostile,
+    ]
+    assert not list(tmp_path.rglob("pwned"))
 
 
 def documented(heading: str, first: str) -> set[str]:

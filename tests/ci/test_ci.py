@@ -408,6 +408,35 @@ def test_snippets_are_well_formed_and_name_what_there_is() -> None:
                 assert re.search(rf"(?<![\w-]){flag}(?![\w-])", asked.stdout), f"{flag} in {command}"
 
 
+def snippet(heading: str) -> str:
+    section = (ROOT / "docs/ci.md").read_text().split(f" {heading}\n")[1]
+    return re.search(r"```\w+\n(.*?)```", section, re.S).group(1)
+
+
+def commands(heading: str) -> list[str]:
+    """What a snippet has its shell run."""
+    text = snippet(heading)
+    if heading == "Any shell":
+        return [text]
+    if heading == "CircleCI":
+        return [step["run"]["command"] for step in yaml.safe_load(text)["jobs"]["live"]["steps"] if "run" in step]
+    return yaml.safe_load(text)["steps"][0]["commands"]
+
+
+@pytest.mark.parametrize("heading", ["Any shell", "CircleCI", "Drone"])
+def test_snippets_install_what_they_run(tmp_path: Path, releases: str, brain: str, heading: str) -> None:
+    # The release is this machine's, and there is no checkout that could say which commit is meant.
+    script = "\n".join(["set -eu", *commands(heading)])
+    published = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]["download-url"]["default"]
+    for old, new in [(published, releases), ("gitops-brain wait", f"gitops-brain wait {COMMIT}")]:
+        assert script.count(old) == 1
+        script = script.replace(old, new)
+    environment = {"PATH": "/usr/bin:/bin", "GITOPS_BRAIN_URL": brain, "GITOPS_BRAIN_TOKEN": TOKEN}
+    ended = subprocess.run(["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (tmp_path / "gitops-brain").exists()
+
+
 def test_the_shell_is_clean() -> None:
     scripts = sorted([*(ROOT / "action").glob("*.sh"), *(ROOT / "deploy").glob("*.sh")])
     assert len(scripts) == 4

@@ -13,6 +13,8 @@ pub(crate) fn write(path: &Path, ended: &[Ended]) -> Result<(), Failure> {
 
 fn variables(ended: &Ended) -> String {
     let line = |(name, value): &(&str, String)| {
+        // `GITOPS_BRAIN_URL` is the server, for the jobs after this one too.
+        let name = if *name == "url" { "rollout_url" } else { *name };
         format!("GITOPS_BRAIN_{}={value}\n", name.to_ascii_uppercase())
     };
     fields(ended).iter().map(line).collect()

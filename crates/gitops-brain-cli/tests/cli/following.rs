@@ -124,7 +124,7 @@ fn gitlab_gets_a_section_and_a_report() {
     let expected = format!(
         "GITOPS_BRAIN_OUTCOME=succeeded\nGITOPS_BRAIN_STATE=healthy\nGITOPS_BRAIN_REASON=succeeded\n\
          GITOPS_BRAIN_COMMIT={COMMIT}\nGITOPS_BRAIN_VIA={LATER}\n\
-         GITOPS_BRAIN_URL={}/v1/rollouts/staging/{COMMIT}\n",
+         GITOPS_BRAIN_ROLLOUT_URL={}/v1/rollouts/staging/{COMMIT}\n",
         stub.url
     );
     assert_eq!(report, expected);

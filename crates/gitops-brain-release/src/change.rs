@@ -8,8 +8,8 @@ use crate::{
     image::{Image, ImageError},
     kustomization,
     path::{DocumentName, YamlPath},
-    policy,
-    yaml::{self, File, Node},
+    policy, scalar,
+    yaml::{self, File, Node, Wrong},
 };
 
 /// What a release changes. All of it goes into one commit.
@@ -152,11 +152,9 @@ struct Editor<'a, F> {
 impl<F: Files> Editor<'_, F> {
     fn set(&mut self, set: &Set) -> Result<(), ReleaseError> {
         let path = within(&set.file)?;
-        let file = self.open(&path)?;
-        let text = file.after.clone();
-        let parsed = parse(&path, &text)?;
+        let (_, parsed) = self.open(&path)?;
         let place = place(&path, &parsed, set)?;
-        let edit = policy::set(place, &set.value).map_err(no_value(&path))?;
+        let edit = scalar::set(place, &set.value).map_err(no_value(&path))?;
         let range = place.range.clone();
         self.edit(&path, &parsed, vec![edit], |before, after| {
             before.range == range && after.text() == Some(&set.value)
@@ -167,12 +165,11 @@ impl<F: Files> Editor<'_, F> {
         let folder = if policy.folder.is_empty() { String::new() } else { within(&policy.folder)? };
         let mut found = false;
         for path in self.files.with(policy::MARKER, &folder)? {
-            let text = self.open(&path)?.after.clone();
-            let parsed = parse(&path, &text)?;
+            let (_, parsed) = self.open(&path)?;
             let marked =
                 policy::marked(&parsed, &policy.policy, &policy.image).map_err(no_value(&path))?;
             found |= !marked.is_empty();
-            let edits = marked.iter().map(|(node, value)| policy::set(node, value));
+            let edits = marked.iter().map(|(node, value)| scalar::set(node, value));
             let edits = edits.collect::<Result<Vec<_>, _>>().map_err(no_value(&path))?;
             let wanted: BTreeMap<_, _> =
                 marked.iter().map(|(node, value)| (node.range.start, value.clone())).collect();
@@ -189,8 +186,7 @@ impl<F: Files> Editor<'_, F> {
 
     fn image(&mut self, image: &KustomizationImage) -> Result<(), ReleaseError> {
         let path = self.kustomization(&image.folder)?;
-        let text = self.open(&path)?.after.clone();
-        let parsed = parse(&path, &text)?;
+        let (text, parsed) = self.open(&path)?;
         let [document] = parsed.documents.as_slice() else {
             let message =
                 format!("a kustomization is one document, and here are {}", parsed.documents.len());
@@ -202,10 +198,11 @@ impl<F: Files> Editor<'_, F> {
         let root = document.root.range.clone();
         self.edit(&path, &parsed, edits, |before, after| {
             // The list of images may change, or be there now; all else may not.
-            let is_list = images.as_ref() == Some(&before.range) && kustomization_is(after, image);
+            let is_list =
+                images.as_ref() == Some(&before.range) && kustomization::is_set(after, image);
             let is_added = images.is_none()
                 && before.range.start == root.start
-                && after.get("images").is_some_and(|images| kustomization_is(images, image))
+                && after.get("images").is_some_and(|images| kustomization::is_set(images, image))
                 && is_same_but_last(before, after);
             is_list || is_added
         })
@@ -229,17 +226,28 @@ impl<F: Files> Editor<'_, F> {
         })
     }
 
-    fn open(&mut self, path: &str) -> Result<&Edited, ReleaseError> {
-        if !self.edited.contains_key(path) {
-            let content = self.files.read(path)?.ok_or_else(|| ReleaseError::NoFile {
-                file: path.to_owned(),
-                commit: self.files.commit(),
-            })?;
-            let text = String::from_utf8(content)
-                .map_err(|_| ReleaseError::NotText { file: path.to_owned() })?;
-            self.edited.insert(path.to_owned(), Edited { before: text.clone(), after: text });
-        }
-        self.edited.get(path).ok_or_else(|| ReleaseError::NoPath(path.to_owned()))
+    /// A file as it is by now, and what stands in it.
+    fn open(&mut self, path: &str) -> Result<(String, File), ReleaseError> {
+        let text = match self.edited.get(path) {
+            Some(file) => file.after.clone(),
+            None => {
+                let content = self.files.read(path)?.ok_or_else(|| ReleaseError::NoFile {
+                    file: path.to_owned(),
+                    commit: self.files.commit(),
+                })?;
+                let text = String::from_utf8(content)
+                    .map_err(|_| ReleaseError::NotText { file: path.to_owned() })?;
+                let file = Edited { before: text.clone(), after: text.clone() };
+                self.edited.insert(path.to_owned(), file);
+                text
+            }
+        };
+        let parsed = yaml::parse(&text).map_err(|(line, message)| ReleaseError::NotYaml {
+            file: path.to_owned(),
+            line,
+            message,
+        })?;
+        Ok((text, parsed))
     }
 
     /// Makes edits, and looks at what became of the file: nothing may have changed but what
@@ -271,19 +279,6 @@ impl<F: Files> Editor<'_, F> {
         file.after = text;
         Ok(())
     }
-}
-
-/// Whether a list of images says what is wanted of one.
-fn kustomization_is(images: &Node, image: &KustomizationImage) -> bool {
-    let yaml::Content::Sequence { items, .. } = &images.content else { return false };
-    let entry =
-        items.iter().find(|item| item.get("name").and_then(Node::text) == Some(image.name()));
-    entry.is_some_and(|entry| {
-        let says = |key: &str| entry.get(key).and_then(Node::text);
-        let is_version = image.tag().is_some() || image.digest().is_some();
-        (image.new_name().is_none() || says("newName") == image.new_name())
-            && (!is_version || (says("newTag") == image.tag() && says("digest") == image.digest()))
-    })
 }
 
 /// Whether a mapping only got one more pair at its end.
@@ -318,8 +313,8 @@ fn place<'a>(path: &str, file: &'a File, set: &Set) -> Result<&'a Node, ReleaseE
     let found: Vec<_> = documents.iter().map(|root| set.path.find(root)).collect();
     let mut there = found.iter().filter_map(|found| found.as_ref().ok());
     match (there.next(), there.next()) {
-        (Some((_, node)), None) => Ok(*node),
-        (Some(_), Some((_, second))) => Err(wrong(
+        (Some(node), None) => Ok(*node),
+        (Some(_), Some(second)) => Err(wrong(
             second.line,
             format!("several documents have {}: name the one that is meant", set.path),
         )),
@@ -331,15 +326,7 @@ fn place<'a>(path: &str, file: &'a File, set: &Set) -> Result<&'a Node, ReleaseE
     }
 }
 
-fn parse(path: &str, text: &str) -> Result<File, ReleaseError> {
-    yaml::parse(text).map_err(|error| ReleaseError::NotYaml {
-        file: path.to_owned(),
-        line: error.line,
-        message: error.message,
-    })
-}
-
-fn no_value(path: &str) -> impl Fn((usize, String)) -> ReleaseError + '_ {
+fn no_value(path: &str) -> impl Fn(Wrong) -> ReleaseError + '_ {
     move |(line, message)| ReleaseError::NoValue { file: path.to_owned(), line, message }
 }
 
@@ -478,7 +465,7 @@ mod tests {
             prop_assert!(changed.starts_with(head) && changed.ends_with(tail), "{changed}");
             let file = yaml::parse(&changed).unwrap();
             let path: YamlPath = "list[0].key".parse().unwrap();
-            prop_assert_eq!(path.find(&file.documents[0].root).unwrap().1.text(), Some(&*value));
+            prop_assert_eq!(path.find(&file.documents[0].root).unwrap().text(), Some(&*value));
         }
     }
 }

@@ -6,14 +6,12 @@
 use crate::{
     change::KustomizationImage,
     edit::Edit,
-    policy, scalar,
-    yaml::{Content, Node},
+    scalar,
+    yaml::{Content, Node, Wrong, end_of_pair},
 };
 
 /// The names under which a folder's kustomization is looked for, in kustomize's order.
 pub(crate) const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
-type Wrong = (usize, String);
 
 /// The edits that make an entry of `images:` what is wanted.
 pub(crate) fn set_image(
@@ -42,6 +40,19 @@ pub(crate) fn set_image(
     }
 }
 
+/// Whether a list of images says what is wanted of one.
+pub(crate) fn is_set(images: &Node, image: &KustomizationImage) -> bool {
+    let Content::Sequence { items, .. } = &images.content else { return false };
+    let entry =
+        items.iter().find(|item| item.get("name").and_then(Node::text) == Some(image.name()));
+    entry.is_some_and(|entry| {
+        let says = |key: &str| entry.get(key).and_then(Node::text);
+        let is_version = image.tag().is_some() || image.digest().is_some();
+        (image.new_name().is_none() || says("newName") == image.new_name())
+            && (!is_version || (says("newTag") == image.tag() && says("digest") == image.digest()))
+    })
+}
+
 /// The keys of an entry that are wanted, and their values.
 fn wanted(image: &KustomizationImage) -> Vec<(&'static str, &str)> {
     let mut wanted = Vec::new();
@@ -59,7 +70,7 @@ fn change_item(text: &str, item: &Node, image: &KustomizationImage) -> Result<Ve
     let mut missing = Vec::new();
     for (key, value) in wanted(image) {
         match item.get(key) {
-            Some(node) => edits.push(policy::set(node, value)?),
+            Some(node) => edits.push(scalar::set(node, value)?),
             None => missing.push((key, value)),
         }
     }
@@ -85,8 +96,7 @@ fn change_item(text: &str, item: &Node, image: &KustomizationImage) -> Result<Ve
             None => edits.push(remove(text, item, pairs, key, *is_flow)?),
         }
     }
-    if let Some((last_key, last)) = pairs.last() {
-        let at = last.end().max(last_key.range.end);
+    if let Some(at) = pairs.last().map(end_of_pair) {
         for (key, value) in missing {
             let value = scalar::text(value);
             edits.push(if *is_flow {
@@ -114,8 +124,8 @@ fn remove(
     let place = pairs.iter().position(|(name, _)| name.text() == Some(key));
     let before = place.and_then(|place| pairs.get(place.checked_sub(1)?));
     match (before, item.pair(key)) {
-        (Some((before_key, before)), Some((_, node))) => {
-            let from = before.end().max(before_key.range.end);
+        (Some(before), Some((_, node))) => {
+            let from = end_of_pair(before);
             let from = if is_flow { from } else { end_of_line(text, from) };
             let to = if is_flow { node.end() } else { end_of_line(text, node.end()) };
             Ok(Edit::replace(from..to, ""))
@@ -146,7 +156,7 @@ fn add_item(
 
 fn add_list(text: &str, root: &Node, image: &KustomizationImage) -> Edit {
     if let Content::Mapping { pairs, is_flow: true } = &root.content {
-        let at = pairs.last().map_or(root.range.start + 1, |(_, value)| value.end());
+        let at = pairs.last().map_or(root.range.start + 1, end_of_pair);
         let comma = if pairs.is_empty() { "" } else { ", " };
         return Edit::insert(at, format!("{comma}images: [{}]", flow(image)));
     }
@@ -156,20 +166,19 @@ fn add_list(text: &str, root: &Node, image: &KustomizationImage) -> Edit {
 }
 
 fn block(image: &KustomizationImage, dash: &str, indent: &str, line: &str) -> String {
-    let mut entry = format!("{dash}name: {}", scalar::text(image.name()));
-    for (key, value) in wanted(image) {
-        entry.push_str(&format!("{line}{indent}{key}: {}", scalar::text(value)));
-    }
-    entry
+    format!("{dash}{}", entry(image, &format!("{line}{indent}")))
 }
 
 fn flow(image: &KustomizationImage) -> String {
-    let mut entry = format!("{{name: {}", scalar::text(image.name()));
-    for (key, value) in wanted(image) {
-        entry.push_str(&format!(", {key}: {}", scalar::text(value)));
-    }
-    entry.push('}');
-    entry
+    format!("{{{}}}", entry(image, ", "))
+}
+
+/// All keys of a new entry, with something between each two.
+fn entry(image: &KustomizationImage, between: &str) -> String {
+    let pairs = std::iter::once(("name", image.name())).chain(wanted(image));
+    let pairs: Vec<_> =
+        pairs.map(|(key, value)| format!("{key}: {}", scalar::text(value))).collect();
+    pairs.join(between)
 }
 
 /// The line end that the text uses.

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::yaml::{Content, Node};
+use crate::yaml::{Content, Node, Wrong};
 
 /// A path to a value: `spec.template.spec.containers[name=web].image`.
 ///
@@ -105,36 +105,30 @@ impl fmt::Display for YamlPath {
 }
 
 impl YamlPath {
-    /// The key and the value that the path leads to. Else the line where it breaks off, and why.
-    pub(crate) fn find<'a>(
-        &self,
-        root: &'a Node,
-    ) -> Result<(Option<&'a Node>, &'a Node), (usize, String)> {
-        let mut key = None;
+    /// The value that the path leads to. Else the line where it breaks off, and why.
+    pub(crate) fn find<'a>(&self, root: &'a Node) -> Result<&'a Node, Wrong> {
         let mut node = root;
         for step in &self.steps {
-            (key, node) = step.take(node).map_err(|why| (node.line, why))?;
+            node = step.take(node).map_err(|why| (node.line, why))?;
         }
-        Ok((key, node))
+        Ok(node)
     }
 }
 
 impl Step {
-    fn take<'a>(&self, node: &'a Node) -> Result<(Option<&'a Node>, &'a Node), String> {
+    fn take<'a>(&self, node: &'a Node) -> Result<&'a Node, String> {
         match (self, &node.content) {
-            (Self::Key(key), Content::Mapping { .. }) => node
-                .pair(key)
-                .map(|(key, value)| (Some(key), value))
-                .ok_or_else(|| format!("there is no `{key}`")),
+            (Self::Key(key), Content::Mapping { .. }) => {
+                node.get(key).ok_or_else(|| format!("there is no `{key}`"))
+            }
             (Self::Index(index), Content::Sequence { items, .. }) => items
                 .get(*index)
-                .map(|item| (None, item))
                 .ok_or_else(|| format!("there are {} items, and no [{index}]", items.len())),
             (Self::With { key, value }, Content::Sequence { items, .. }) => {
                 let is_meant = |item: &&Node| item.get(key).and_then(Node::text) == Some(value);
                 let mut meant = items.iter().filter(is_meant);
                 match (meant.next(), meant.next()) {
-                    (Some(item), None) => Ok((None, item)),
+                    (Some(item), None) => Ok(item),
                     (None, _) => Err(format!("no item has the {key} `{value}`")),
                     (Some(_), Some(_)) => Err(format!("several items have the {key} `{value}`")),
                 }
@@ -198,7 +192,7 @@ mod tests {
     fn find(path: &str) -> Result<String, (usize, String)> {
         let file = yaml::parse(TEXT).unwrap();
         let path: YamlPath = path.parse().unwrap();
-        path.find(&file.documents[0].root).map(|(_, node)| node.text().unwrap().to_owned())
+        path.find(&file.documents[0].root).map(|node| node.text().unwrap().to_owned())
     }
 
     #[test]

@@ -4,10 +4,8 @@
 //! (`pkg/update`, `SetterShortHand`).
 
 use crate::{
-    edit::Edit,
     image::Image,
-    scalar,
-    yaml::{Content, File, Node},
+    yaml::{self, File, Node, Wrong},
 };
 
 /// What begins a marker; also what files are searched for.
@@ -27,7 +25,7 @@ pub(crate) fn marked<'a>(
     file: &'a File,
     policy: &str,
     image: &Image,
-) -> Result<Vec<(&'a Node, String)>, (usize, String)> {
+) -> Result<Vec<(&'a Node, String)>, Wrong> {
     let mut scalars = Vec::new();
     for document in &file.documents {
         document.root.scalars(&mut scalars);
@@ -58,7 +56,7 @@ pub(crate) fn marked<'a>(
 /// The part that a comment marks, if it marks one of this policy.
 fn part(comment: &str, policy: &str) -> Option<Part> {
     // `{"$imagepolicy": "namespace:name"}` is a flow mapping, so YAML reads it.
-    let marker = crate::yaml::parse(comment.trim()).ok()?;
+    let marker = yaml::parse(comment.trim()).ok()?;
     let name = marker.documents.first()?.root.get(MARKER)?.text()?;
     match name.strip_prefix(policy)? {
         "" => Some(Part::Whole),
@@ -69,35 +67,18 @@ fn part(comment: &str, policy: &str) -> Option<Part> {
     }
 }
 
-/// The edit that gives a scalar a value.
-pub(crate) fn set(node: &Node, value: &str) -> Result<Edit, (usize, String)> {
-    match &node.content {
-        Content::Scalar { text, style } => match scalar::write(value, *style, text) {
-            Some(written) if !node.range.is_empty() => {
-                Ok(Edit::replace(node.range.clone(), written))
-            }
-            Some(_) => Err((node.line, "nothing stands there to be replaced".to_owned())),
-            None => {
-                Err((node.line, "a block of text stands there, and no single value".to_owned()))
-            }
-        },
-        Content::Alias(_) => {
-            Err((node.line, "an alias stands there: set the value at its anchor".to_owned()))
-        }
-        _ => Err((node.line, format!("{} stands there, and no single value", node.kind()))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{edit, yaml};
+    use crate::{edit, scalar};
 
-    fn release(text: &str, image: &str) -> Result<String, (usize, String)> {
+    fn release(text: &str, image: &str) -> Result<String, Wrong> {
         let file = yaml::parse(text).unwrap();
         let marked = marked(&file, "flux-system:web", &image.parse().unwrap())?;
-        let edits =
-            marked.iter().map(|(node, value)| set(node, value)).collect::<Result<_, _>>()?;
+        let edits = marked
+            .iter()
+            .map(|(node, value)| scalar::set(node, value))
+            .collect::<Result<_, _>>()?;
         Ok(edit::apply(text, edits).unwrap())
     }
 

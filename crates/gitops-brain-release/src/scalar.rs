@@ -2,6 +2,11 @@
 
 use granit_parser::ScalarStyle;
 
+use crate::{
+    edit::Edit,
+    yaml::{Content, Node, Wrong},
+};
+
 /// What readers of YAML 1.1 or 1.2 take a plain scalar for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Type {
@@ -11,9 +16,28 @@ enum Type {
     Text,
 }
 
+/// The edit that gives a scalar a value.
+pub(crate) fn set(node: &Node, value: &str) -> Result<Edit, Wrong> {
+    match &node.content {
+        Content::Scalar { text, style } => match write(value, *style, text) {
+            Some(written) if !node.range.is_empty() => {
+                Ok(Edit::replace(node.range.clone(), written))
+            }
+            Some(_) => Err((node.line, "nothing stands there to be replaced".to_owned())),
+            None => {
+                Err((node.line, "a block of text stands there, and no single value".to_owned()))
+            }
+        },
+        Content::Alias(_) => {
+            Err((node.line, "an alias stands there: set the value at its anchor".to_owned()))
+        }
+        _ => Err((node.line, format!("{} stands there, and no single value", node.kind()))),
+    }
+}
+
 /// The value in the style that stood there before, or in double quotes where that would make
 /// something else of it. `None` for a block scalar.
-pub(crate) fn write(value: &str, style: ScalarStyle, before: &str) -> Option<String> {
+fn write(value: &str, style: ScalarStyle, before: &str) -> Option<String> {
     match style {
         ScalarStyle::Plain => Some(plain(value, before)),
         ScalarStyle::SingleQuoted => Some(format!("'{}'", value.replace('\'', "''"))),

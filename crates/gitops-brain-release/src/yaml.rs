@@ -55,15 +55,11 @@ pub(crate) struct File {
     pub(crate) comments: Vec<Comment>,
 }
 
-/// Why a text is no YAML.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct SyntaxError {
-    pub(crate) line: usize,
-    pub(crate) message: String,
-}
+/// The line, from 1, where something is not as it should be, and what.
+pub(crate) type Wrong = (usize, String);
 
 /// Reads a file.
-pub(crate) fn parse(text: &str) -> Result<File, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<File, Wrong> {
     // The reader counts bytes after a byte order mark.
     let (text, offset) = match text.strip_prefix('\u{feff}') {
         Some(rest) => (rest, '\u{feff}'.len_utf8()),
@@ -89,13 +85,10 @@ struct Reader<'text> {
 
 impl<'text> Reader<'text> {
     /// The next event that is no comment.
-    fn next(&mut self) -> Result<Option<(Event<'text>, Span)>, SyntaxError> {
+    fn next(&mut self) -> Result<Option<(Event<'text>, Span)>, Wrong> {
         loop {
             let Some(next) = self.parser.next_event() else { return Ok(None) };
-            let (event, span) = next.map_err(|error| SyntaxError {
-                line: error.marker().line(),
-                message: error.info(),
-            })?;
+            let (event, span) = next.map_err(|error| (error.marker().line(), error.info()))?;
             let Event::Comment(text, _) = event else { return Ok(Some((event, span))) };
             self.comments.push(Comment {
                 text: Cow::into_owned(text),
@@ -110,7 +103,7 @@ impl<'text> Reader<'text> {
         place(span.start.byte_offset())..place(span.end.byte_offset())
     }
 
-    fn node(&mut self, event: Event<'text>, span: &Span) -> Result<Node, SyntaxError> {
+    fn node(&mut self, event: Event<'text>, span: &Span) -> Result<Node, Wrong> {
         let mut range = self.range(span);
         let content = match event {
             Event::Scalar(text, style, ..) => Content::Scalar { text: text.into_owned(), style },
@@ -143,7 +136,7 @@ impl<'text> Reader<'text> {
         &mut self,
         end: &Event<'_>,
         range: &mut Range<usize>,
-    ) -> Result<Option<(Event<'text>, Span)>, SyntaxError> {
+    ) -> Result<Option<(Event<'text>, Span)>, Wrong> {
         match self.next()? {
             Some((event, span)) if event == *end => {
                 range.end = self.range(&span).end;
@@ -188,7 +181,7 @@ impl Node {
     pub(crate) fn end(&self) -> usize {
         match &self.content {
             Content::Mapping { pairs, is_flow: false } => {
-                pairs.last().map_or(self.range.start, |(key, value)| value.end().max(key.range.end))
+                pairs.last().map_or(self.range.start, end_of_pair)
             }
             Content::Sequence { items, is_flow: false } => {
                 items.last().map_or(self.range.start, Self::end)
@@ -211,6 +204,11 @@ impl Node {
             Content::Alias(_) => {}
         }
     }
+}
+
+/// Where a mapping's key with its value ends; it may have none.
+pub(crate) fn end_of_pair((key, value): &(Node, Node)) -> usize {
+    value.end().max(key.range.end)
 }
 
 /// Whether two nodes hold the same, wherever and however it is written; but for what `differs`
@@ -269,6 +267,6 @@ mod tests {
     fn documents_are_kept_apart() {
         assert_eq!(parse("---\na: 1\n---\nb: 2\n...\n").unwrap().documents.len(), 2);
         assert_eq!(parse("").unwrap().documents.len(), 0);
-        assert_eq!(parse("a: [").unwrap_err().line, 1);
+        assert_eq!(parse("a: [").unwrap_err().0, 1);
     }
 }

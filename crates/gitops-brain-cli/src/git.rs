@@ -110,7 +110,8 @@ impl Checkout {
     /// Fetches the branch that a live commit is on, or else the commit itself. Nothing but what git
     /// keeps of the remote changes; a shallow checkout gets deeper.
     fn fetch(&self, live: CommitId, branch: Option<&str>) -> Result<(), String> {
-        let remote = self.remote()?;
+        let remote = self.git.remote().map_err(|error| error.to_string())?;
+        let remote = remote.ok_or("it has no remote")?;
         let shallow = self.read(&["rev-parse", "--is-shallow-repository"]);
         let deepen = format!("--deepen={RECENT}");
         let deepen = shallow.is_ok_and(|answer| answer.trim() == "true").then_some(&*deepen);
@@ -133,21 +134,6 @@ impl Checkout {
             }
         }
         result
-    }
-
-    /// The remote that the checkout follows.
-    fn remote(&self) -> Result<String, String> {
-        let branch = self.read(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
-        let upstream = branch.and_then(|branch| {
-            self.read(&["config", "--get", &format!("branch.{}.remote", branch.trim())])
-        });
-        let remotes = self.read(&["remote"])?;
-        let mut remotes = remotes.lines().map(str::trim);
-        match upstream.map(|name| name.trim().to_owned()) {
-            Ok(upstream) if remotes.clone().any(|remote| remote == upstream) => Ok(upstream),
-            _ if remotes.clone().any(|remote| remote == "origin") => Ok("origin".to_owned()),
-            _ => remotes.next().map(str::to_owned).ok_or("it has no remote".to_owned()),
-        }
     }
 
     /// The raw objects with these ids, as git stores them: a shallow boundary, a graft or a

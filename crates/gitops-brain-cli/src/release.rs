@@ -1,8 +1,7 @@
 //! Releases: a commit in the gitops repository, and the wait for it.
 
-use std::{env, path::Path};
+use std::env;
 
-use gitops_brain::CommitId;
 use gitops_brain_release::{
     Change, Message, MessageError, PolicyImage, Release, ReleaseError, Released, Repository, Set,
 };
@@ -176,12 +175,8 @@ fn open(args: &GitopsRepository, global: &Global) -> Result<Repository, Failure>
     let branch = args.branch.as_deref();
     Ok(match &args.repository {
         Some(url) => Repository::clone(url, branch)?,
-        None => Repository::open(checkout(&global.checkout), branch)?,
+        None => Repository::open(&global.checkout, branch)?,
     })
-}
-
-fn checkout(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn as_json(released: &Released, branch: &str) -> Value {
@@ -195,15 +190,14 @@ fn as_json(released: &Released, branch: &str) -> Value {
 }
 
 fn release_json(release: &Release) -> Value {
-    let commit = |commit: CommitId| commit.to_string();
     json!({
-        "commit": commit(release.commit),
+        "commit": release.commit,
         "committed_at": release.committed_at,
         "app": release.app,
         "version": release.version,
         "actor": release.actor,
         "run_url": release.run_url,
-        "rollback_of": release.rollback_of.map(commit),
+        "rollback_of": release.rollback_of,
         "subject": release.subject,
     })
 }
@@ -217,7 +211,6 @@ struct Origin {
 impl Origin {
     /// What is given, or else what the CI system says of itself.
     fn of(rollout: &Rollout) -> Self {
-        let variable = |name: &&str| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let actors =
             ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR"];
         let urls = [
@@ -229,8 +222,8 @@ impl Origin {
         ];
         let given = rollout.run_url.clone().or_else(github_run);
         Self {
-            actor: rollout.actor.clone().or_else(|| actors.iter().find_map(variable)),
-            run_url: given.or_else(|| urls.iter().find_map(variable)),
+            actor: rollout.actor.clone().or_else(|| actors.into_iter().find_map(variable)),
+            run_url: given.or_else(|| urls.into_iter().find_map(variable)),
         }
     }
 
@@ -259,8 +252,12 @@ impl Origin {
     }
 }
 
+/// A variable of the CI system that says something.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
 fn github_run() -> Option<String> {
-    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
     Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
 }

@@ -165,7 +165,7 @@ pub(crate) fn reconcilers(args: &Reconcilers, global: &Global) -> Result<Exit, F
 }
 
 /// Asks for a list, and prints it as it came or as a table.
-fn list(
+pub(crate) fn list(
     path: &str,
     global: &Global,
     table: impl FnOnce(&Value) -> Result<Table, Failure>,

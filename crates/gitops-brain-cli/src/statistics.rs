@@ -6,12 +6,11 @@ use gitops_brain::{Quantiles, Statistics, format_duration};
 use serde::Deserialize;
 
 use crate::{
-    args::{Format, Global, History},
-    client::{Client, encode},
+    args::{Global, History},
+    client::encode,
     exit::{Exit, Failure},
-    out::Out,
-    output::{self, Table},
-    status,
+    output::Table,
+    show, status,
     text::{elapsed, one_line},
 };
 
@@ -29,18 +28,7 @@ pub(crate) fn show(args: &History, global: &Global) -> Result<Exit, Failure> {
         }
         path.push_str(&format!("&app={}", encode(value)));
     }
-    let client = Client::new(&global.url, global.token.as_deref())?;
-    let answer = client.get(&path, Duration::ZERO)?;
-    let mut out = Out::stdout();
-    match global.output {
-        Format::Text => table(&answer)?.print(&mut out),
-        Format::Json => output::json_value(&mut out, Format::Json, &answer),
-        Format::Jsonl => {
-            output::json_value(&mut out, Format::Jsonl, &status::list(&answer).to_vec().into());
-        }
-    }
-    out.finish()?;
-    Ok(Exit::Succeeded)
+    show::list(&path, global, table)
 }
 
 fn table(answer: &serde_json::Value) -> Result<Table, Failure> {

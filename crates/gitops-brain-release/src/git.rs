@@ -98,6 +98,26 @@ impl Git {
         Ok(succeeded(args, output)?.stdout)
     }
 
+    /// The remote that the branch which is checked out follows, or else `origin`, or any that there is.
+    ///
+    /// # Errors
+    ///
+    /// If git cannot be run, or there is no repository.
+    pub fn remote(&self) -> Result<Option<String>, GitError> {
+        let branch = self.read(&["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        let upstream = branch.and_then(|branch| {
+            self.read(&["config", "--get", &format!("branch.{}.remote", branch.trim())])
+        });
+        let remotes = self.read(&["remote"])?;
+        let remotes: Vec<_> = remotes.lines().map(str::trim).collect();
+        let upstream = upstream.as_deref().map(str::trim).ok();
+        let found = [upstream, Some("origin"), remotes.first().copied()]
+            .into_iter()
+            .flatten()
+            .find(|name| remotes.contains(name));
+        Ok(found.map(str::to_owned))
+    }
+
     /// What git answers to what it reads.
     pub(crate) fn pipe(
         &self,

@@ -92,7 +92,9 @@ impl Repository {
         let branch = branch.or(current).map(str::to_owned).ok_or_else(|| {
             ReleaseError::NoBranch("no branch is checked out: name it (--branch)".to_owned())
         })?;
-        let remote = remote(&git, current)?;
+        let remote = git.remote()?.ok_or_else(|| {
+            ReleaseError::NoBranch("the checkout has no remote to push to".to_owned())
+        })?;
         Ok(Self { git, remote, branch, _clone: None })
     }
 
@@ -335,21 +337,6 @@ fn reason(refusal: &str, stderr: &[u8]) -> String {
     let remote: Vec<_> = remote.filter(|line| !line.is_empty()).collect();
     let last = refusal.rsplit('\t').next().unwrap_or(refusal).trim();
     if remote.is_empty() { last.to_owned() } else { format!("{last}: {}", remote.join(" ")) }
-}
-
-/// The remote that a checkout follows.
-fn remote(git: &Git, branch: Option<&str>) -> Result<String, ReleaseError> {
-    let key = |branch: &str| format!("branch.{branch}.remote");
-    let upstream = branch.and_then(|branch| git.read(&["config", "--get", &key(branch)]).ok());
-    let remotes = git.read(&["remote"])?;
-    let remotes: Vec<_> = remotes.lines().map(str::trim).collect();
-    let upstream = upstream.as_deref().map(str::trim);
-    [upstream, Some("origin"), remotes.first().copied()]
-        .into_iter()
-        .flatten()
-        .find(|name| remotes.contains(name))
-        .map(str::to_owned)
-        .ok_or_else(|| ReleaseError::NoBranch("the checkout has no remote to push to".to_owned()))
 }
 
 /// A pause before the next try: longer each time, and not the same for all who race.

@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use gitops_brain_tests::git_http;
 use serde_json::{Value, json};
 
 /// A commit that no repository has.
@@ -153,7 +154,7 @@ pub(crate) fn brain(url: &str) -> Command {
         }
     }
     command.env("GITOPS_BRAIN_URL", url).current_dir("/").stdin(Stdio::null());
-    plain_git(&mut command);
+    git_http::plain(&mut command);
     command
 }
 
@@ -185,23 +186,8 @@ pub(crate) fn assert_exit(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", stdout(output), stderr(output));
 }
 
-fn plain_git(command: &mut Command) {
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    for role in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{role}_NAME"), "test");
-        command.env(format!("GIT_{role}_EMAIL"), "test@example.com");
-    }
-}
-
 pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-        command.env_remove(name);
-    }
-    plain_git(&mut command);
-    let output = command.current_dir(folder).args(args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", stderr(&output));
-    stdout(&output).trim().to_owned()
+    git_http::git(folder, args).unwrap()
 }
 
 /// Makes a commit; its id.

@@ -18,8 +18,8 @@ use crate::{
     text::one_line,
 };
 
-/// How often the address is asked which policy it answers by: a load balancer sends each question to
-/// another server.
+/// How often the address is asked which policy it answers by: a load balancer sends each time to another
+/// server.
 const ROUNDS: usize = 8;
 
 /// What the server knows of the set-up.
@@ -122,6 +122,8 @@ fn doubt_replicas(
 ) -> Result<(), Failure> {
     let mut policies = BTreeSet::new();
     for _ in 0..ROUNDS {
+        // A load balancer chooses for each connection, so each question has its own.
+        let client = Client::new(client.base(), global.token.as_deref())?;
         policies.extend(policy(&client.get("/readyz", Duration::ZERO)?));
     }
     for url in &args.replica {

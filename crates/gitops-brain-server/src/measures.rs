@@ -1,7 +1,7 @@
 //! An environment's last 30 days, as a page shows them: a bar for each day, and the four measures of
 //! each app.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use gitops_brain::{Brain, Day, EnvironmentName, Quantiles, Statistics, StatisticsFilter};
 
 use crate::statistics::WINDOW;
@@ -41,19 +41,26 @@ pub(crate) struct App {
     pub(crate) time_to_restore: String,
 }
 
-impl Measures {
-    /// Nothing, if nothing settled.
-    pub(crate) fn of(
-        brain: &Brain,
-        environment: &EnvironmentName,
-        now: DateTime<Utc>,
-    ) -> Option<Self> {
-        // Whole days, today included.
+/// The last days, today included, of all environments: what each one's measures are made of.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    first: NaiveDate,
+    statistics: Vec<Statistics>,
+}
+
+impl Recent {
+    pub(crate) fn of(brain: &Brain, now: DateTime<Utc>) -> Self {
         let first = (now - WINDOW + TimeDelta::days(1)).date_naive();
-        let since = first.and_time(chrono::NaiveTime::MIN).and_utc();
-        let mut filter = StatisticsFilter::new(since, now + TimeDelta::seconds(1));
-        filter.environment = Some(environment.clone());
-        let statistics = brain.statistics(&filter);
+        let since = first.and_time(NaiveTime::MIN).and_utc();
+        let filter = StatisticsFilter::new(since, now + TimeDelta::seconds(1));
+        Self { first, statistics: brain.statistics(&filter) }
+    }
+
+    /// Nothing, if nothing settled there.
+    pub(crate) fn measures(&self, environment: &EnvironmentName) -> Option<Measures> {
+        let first = self.first;
+        let is_of = |one: &&Statistics| one.environment == *environment;
+        let statistics: Vec<_> = self.statistics.iter().filter(is_of).collect();
         if statistics.is_empty() {
             return None;
         }
@@ -86,12 +93,12 @@ impl Measures {
             .iter()
             .flatten()
             .fold((0, 0), |(good, bad), (more, worse)| (good + more, bad + worse));
-        Some(Self {
+        Some(Measures {
             width: WINDOW.num_days() * DAY_WIDTH,
             height: HEIGHT,
             label: format!("Rollouts by day since {first}: {good} succeeded, {bad} did not"),
             bars,
-            apps: statistics.iter().map(App::of).collect(),
+            apps: statistics.into_iter().map(App::of).collect(),
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     auth::Caller,
     config::Scope,
     driver,
-    measures::Measures,
+    measures::{Measures, Recent},
     peer::Peer,
     problem::{Code, Problem},
     reconcilers::visible,
@@ -191,10 +191,11 @@ pub(crate) async fn overview(
     let environments = {
         let live = inner.live();
         let brain = &live.brain;
+        let recent = Recent::of(brain, now);
         environments(brain)
             .into_iter()
             .filter(|environment| caller.sees(environment))
-            .map(|environment| column(brain, environment, now))
+            .map(|environment| column(brain, &recent, environment, now))
             .collect()
     };
     page(StatusCode::OK, &Overview { frame, environments })
@@ -440,7 +441,12 @@ fn environments(brain: &Brain) -> Vec<EnvironmentName> {
     all
 }
 
-fn column(brain: &Brain, environment: EnvironmentName, now: DateTime<Utc>) -> Column {
+fn column(
+    brain: &Brain,
+    recent: &Recent,
+    environment: EnvironmentName,
+    now: DateTime<Utc>,
+) -> Column {
     let mut filter = RolloutFilter::default();
     filter.environment = Some(environment.clone());
     filter.limit = Some(ROLLOUTS);
@@ -451,7 +457,7 @@ fn column(brain: &Brain, environment: EnvironmentName, now: DateTime<Utc>) -> Co
         name: environment.to_string(),
         rollouts: rollouts.collect(),
         reconcilers: reconcilers.iter().map(live).collect(),
-        measures: Measures::of(brain, &environment, now),
+        measures: recent.measures(&environment),
     }
 }
 

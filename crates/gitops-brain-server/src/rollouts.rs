@@ -287,9 +287,7 @@ pub(crate) async fn list(
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), PARAMETERS)?;
     let mut filter = RolloutFilter::default();
-    if let Some(name) = parameters.one("environment")? {
-        filter.environment = Some(known_environment(&inner, &caller, name)?);
-    }
+    filter.environment = asked_environment(&inner, &caller, &parameters)?;
     filter.outcome = parameters.parsed("outcome", outcome)?;
     for text in parameters.all("label") {
         let (name, value) = text.split_once('=').ok_or_else(|| {
@@ -366,6 +364,16 @@ pub(crate) fn known_environment(
     caller.may_in(&name)?;
     environment_is_known(inner, &name)?;
     Ok(name)
+}
+
+/// The environment that a query is confined to, if it is to one.
+pub(crate) fn asked_environment(
+    inner: &Inner,
+    caller: &Caller,
+    parameters: &Parameters,
+) -> Result<Option<EnvironmentName>, Problem> {
+    let name = parameters.one("environment")?;
+    name.map(|name| known_environment(inner, caller, name)).transpose()
 }
 
 /// Refuses an environment that is not declared though others are.

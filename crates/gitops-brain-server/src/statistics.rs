@@ -14,7 +14,7 @@ use crate::{
     driver, openapi,
     problem::{Problem, json},
     request::Parameters,
-    rollouts::known_environment,
+    rollouts::asked_environment,
     service::Service,
 };
 
@@ -51,10 +51,7 @@ pub(crate) async fn get(
     let caller = inner.gate().caller(&headers)?;
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), &["environment", "app", "window"])?;
-    let environment = parameters
-        .one("environment")?
-        .map(|name| known_environment(&inner, &caller, name))
-        .transpose()?;
+    let environment = asked_environment(&inner, &caller, &parameters)?;
     let window = parameters.parsed("window", parse_duration)?;
     let window = match window {
         Some(window) => {

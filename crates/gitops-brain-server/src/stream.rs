@@ -32,7 +32,7 @@ use crate::{
     openapi,
     problem::Problem,
     request::Parameters,
-    rollouts::known_environment,
+    rollouts::asked_environment,
     service::{Inner, Service},
     session,
 };
@@ -75,10 +75,7 @@ pub(crate) async fn get(
     let caller = inner.gate().caller(&session::with_token(&headers))?;
     caller.may(Scope::Read)?;
     let parameters = Parameters::parse(query.as_deref(), &["environment", "commit"])?;
-    let environment = parameters
-        .one("environment")?
-        .map(|name| known_environment(&inner, &caller, name))
-        .transpose()?;
+    let environment = asked_environment(&inner, &caller, &parameters)?;
     let commit = parameters.one("commit")?;
     let commit = commit.map(|text| inner.live().brain.resolve(text)).transpose()?;
     let changes = {

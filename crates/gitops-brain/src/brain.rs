@@ -528,10 +528,8 @@ impl Brain {
             let name = &reconciler.name;
             reconciler.is_known()
                 && filter.cluster.as_ref().is_none_or(|cluster| cluster.as_str() == name.cluster())
-                && selectors.is_none_or(|(environment, selectors)| match selectors {
-                    [] => environment.as_str() == name.cluster(),
-                    selectors => selectors.iter().any(|selector| selector.matches(name)),
-                })
+                && selectors
+                    .is_none_or(|(environment, selectors)| selects(environment, selectors, name))
         };
         let mut reports: Vec<_> = self
             .world
@@ -914,5 +912,14 @@ fn begins_with(id: &CommitId, prefix: &str) -> bool {
 impl PartialEq for Brain {
     fn eq(&self, other: &Self) -> bool {
         self.policy == other.policy && self.facts().eq(other.facts())
+    }
+}
+
+/// Whether a reconciler is one of an environment: by its selectors, or by its cluster's name where it
+/// has none.
+fn selects(environment: &EnvironmentName, selectors: &[Selector], name: &ObjectName) -> bool {
+    match selectors {
+        [] => environment.as_str() == name.cluster(),
+        selectors => selectors.iter().any(|selector| selector.matches(name)),
     }
 }

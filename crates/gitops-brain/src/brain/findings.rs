@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    brain::Brain,
+    brain::{Brain, selects},
     names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
     policy::{Environment, Require},
@@ -14,6 +14,7 @@ use crate::{
     rollout::Query,
     status::{Outcome, Reason, State, Verdict, text_of},
     wording,
+    world::Cluster,
 };
 
 /// After so long without an event a cluster is silent: Flux reconciles every 10 minutes unless told
@@ -125,7 +126,7 @@ impl Brain {
     }
 
     fn is_heard(&self, cluster: &str) -> bool {
-        self.world.clusters.iter().any(|known| &*known.name == cluster && known.is_heard())
+        self.world.cluster(cluster).is_some_and(Cluster::is_heard)
     }
 
     fn doubt_clusters(&self, now: DateTime<Utc>, findings: &mut BTreeSet<Finding>) {
@@ -221,11 +222,8 @@ impl Brain {
         };
         let selectors = &environment.reconcilers;
         for expected in selectors.iter().filter_map(Selector::as_name) {
-            let was_heard = self
-                .world
-                .reconcilers
-                .iter()
-                .any(|known| known.name == expected && !known.incarnations.is_empty());
+            let known = self.world.find(&expected).and_then(|index| self.world.reconciler(index));
+            let was_heard = known.is_some_and(|known| !known.incarnations.is_empty());
             if !was_heard && self.is_heard(expected.cluster()) {
                 findings.insert(about(
                     FindingCode::ReconcilerNeverHeard,
@@ -262,8 +260,7 @@ impl Brain {
             let parents =
                 reconciler.parents.iter().filter_map(|index| self.world.reconciler(*index));
             for parent in parents {
-                let is_expected =
-                    selectors.is_empty() || selectors.iter().any(|one| one.matches(&parent.name));
+                let is_expected = selects(name, selectors, &parent.name);
                 let is_there = !parent.is_deleted() && !parent.is_removed();
                 if is_there && !is_expected && parent.name != reconciler.name {
                     findings.insert(about(
@@ -289,11 +286,7 @@ impl Brain {
         selectors: &'a [Selector],
     ) -> impl Iterator<Item = &'a Reconciler> {
         self.world.reconcilers.iter().filter(move |known| {
-            let is_meant = match selectors {
-                [] => known.name.cluster() == name.as_str(),
-                selectors => selectors.iter().any(|selector| selector.matches(&known.name)),
-            };
-            is_meant
+            selects(name, selectors, &known.name)
                 && known.role != Role::Source
                 && !known.incarnations.is_empty()
                 && !known.is_deleted()

@@ -161,11 +161,11 @@ fn count(
     filter: &StatisticsFilter,
 ) -> Option<Statistics> {
     let is_within = |at: DateTime<Utc>| filter.since <= at && at < filter.until;
-    let mut successes: Vec<_> =
-        all.iter().filter_map(|settled| settled.first(Outcome::Succeeded)).collect();
-    successes.extend(all.iter().flat_map(|settled| {
-        settled.all.iter().filter(|(_, outcome)| *outcome == Outcome::Succeeded).map(|(at, _)| *at)
-    }));
+    let settlements = all.iter().flat_map(|settled| &settled.all);
+    let mut successes: Vec<_> = settlements
+        .filter(|(_, outcome)| *outcome == Outcome::Succeeded)
+        .map(|(at, _)| *at)
+        .collect();
     successes.sort_unstable();
     let (mut succeeded, mut failed, mut timed_out, mut ever_failed, mut decided) = (0, 0, 0, 0, 0);
     let (mut lead_times, mut restore_times) = (Vec::new(), Vec::new());

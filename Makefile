@@ -88,35 +88,30 @@ node: npm-package ## Build the Node package, install it in an empty folder, and 
 	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
 	cd $(NODE_HOME)/example && $(NODE) --test
 
+# The suite in tests/$(1) against the binary, in a fresh environment with its requirements, and $(2).
+define pytest
+	$(CARGO) build --locked -p gitops-brain-cli
+	rm -rf $(VENV)-$(1)
+	$(PYTHON) -m venv $(VENV)-$(1)
+	$(VENV)-$(1)/bin/pip install --quiet --requirement tests/$(1)/requirements.txt $(2)
+	cd tests/$(1) && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
+		$(VENV)-$(1)/bin/python -m pytest -q -p no:cacheprovider
+endef
+
 # The pages, in the browser of the system.
 .PHONY: dashboard
 dashboard: chromium wheels
-	$(CARGO) build --locked -p gitops-brain-cli
-	rm -rf $(VENV)-dashboard
-	$(PYTHON) -m venv $(VENV)-dashboard
-	$(VENV)-dashboard/bin/pip install --quiet --requirement tests/dashboard/requirements.txt $(WHEELS)/*.whl
-	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-dashboard/bin/python -m pytest -q -p no:cacheprovider
+	$(call pytest,dashboard,$(WHEELS)/*.whl)
 
 # The HTTP API against its own description.
 .PHONY: openapi
 openapi:
-	$(CARGO) build --locked -p gitops-brain-cli
-	rm -rf $(VENV)-openapi
-	$(PYTHON) -m venv $(VENV)-openapi
-	$(VENV)-openapi/bin/pip install --quiet --requirement tests/openapi/requirements.txt
-	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
+	$(call pytest,openapi)
 
 # The GitHub Action and the GitLab component.
 .PHONY: templates
 templates:
-	$(CARGO) build --locked -p gitops-brain-cli
-	rm -rf $(VENV)-templates
-	$(PYTHON) -m venv $(VENV)-templates
-	$(VENV)-templates/bin/pip install --quiet --requirement tests/ci/requirements.txt
-	cd tests/ci && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-templates/bin/python -m pytest -q -p no:cacheprovider
+	$(call pytest,ci)
 
 .PHONY: screenshots
 screenshots: dashboard ## Take the pictures of the pages in docs/.

@@ -6,6 +6,7 @@
 
 mod cases;
 pub mod git_http;
+pub mod kustomization_event;
 pub mod postgres;
 pub mod process;
 pub mod random;

@@ -511,9 +511,8 @@ impl World {
                 _ => {}
             }
             for reconciler in &status.reconcilers {
-                let is_named = status.message.contains(reconciler.reconciler.as_str());
                 if reconciler.state != State::Healthy && reconciler.message.is_empty() {
-                    return self.problem(format!("{name}: a state without a word, {is_named}"));
+                    return self.problem(format!("{name}: a state without a word"));
                 }
             }
             if at_the_end {

@@ -1,15 +1,18 @@
 //! `gitops-brain doctor` against real servers whose set-up has faults, each seeded by what would cause
 //! it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test says where")]
+#![expect(clippy::unwrap_used, reason = "a failed test says where")]
 
 use std::{
     collections::BTreeMap,
     process::{Command, Output},
 };
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use gitops_brain::Policy;
-use gitops_brain_tests::process::{Client, Server, TOKEN, binary};
+use gitops_brain_tests::{
+    kustomization_event::KustomizationEvent,
+    process::{Client, Server, TOKEN, binary},
+};
 use serde_json::{Value, json};
 
 const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
@@ -29,21 +32,18 @@ fn server(policy: &Policy, clusters: &[(&str, &str)]) -> Server {
 /// Posts what a Kustomization says, made some seconds ago.
 fn say(client: &Client, name: &str, ago: i64, reason: &str, message: &str) {
     let (cluster, kustomization) = name.split_once('/').unwrap();
-    let made: DateTime<Utc> = Utc::now() - TimeDelta::seconds(ago);
-    let mut metadata = json!({ "revision": format!("main@sha1:{A}") });
-    if reason == "ReconciliationSucceeded" {
-        metadata["commit_status"] = "update".into();
-    }
-    let event = json!({
-        "involvedObject": {
-            "kind": "Kustomization", "namespace": "flux-system", "name": kustomization,
-            "uid": kustomization, "resourceVersion": "7",
-        },
-        "severity": "info", "reason": reason, "message": message, "metadata": metadata,
-        "timestamp": made.to_rfc3339_opts(SecondsFormat::Secs, true),
-        "reportingController": "kustomize-controller",
-    });
-    let answer = client.event(&cluster.parse().unwrap(), event.to_string().as_bytes()).unwrap();
+    let event = KustomizationEvent {
+        name: kustomization,
+        uid: kustomization,
+        resource_version: 7,
+        severity: "info",
+        reason,
+        message,
+        commit: Some(A.parse().unwrap()),
+        is_success: reason == "ReconciliationSucceeded",
+        at: Utc::now() - TimeDelta::seconds(ago),
+    };
+    let answer = client.event(&cluster.parse().unwrap(), event.body().as_bytes()).unwrap();
     assert!(matches!(answer.status, 200 | 202), "{answer:?}");
 }
 

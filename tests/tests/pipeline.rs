@@ -1,11 +1,6 @@
 //! A pipeline as a developer has it: `gitops-brain release make --wait` in a real repository over HTTP,
 //! a real server, and a cluster that does what Flux does: polls, applies, and posts signed events.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a failed test says where"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed test says where")]
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use chrono::{SecondsFormat, Utc};
+use chrono::Utc;
 use gitops_brain::{ClusterName, Environment, Policy};
 use gitops_brain_tests::{
     git_http::{self, GitServer, git},
+    kustomization_event::KustomizationEvent,
     process::{Client, Server, TOKEN, binary},
 };
-use serde_json::json;
 
 const DEPLOYMENT: &str = "kind: Deployment\nspec: {image: \"app:1\"} # kept\n";
 
@@ -64,7 +59,7 @@ impl Cluster {
         }
     }
 
-    fn apply(&self, mirror: &Path, head: &str, resource_version: u32) {
+    fn apply(&self, mirror: &Path, head: &str, resource_version: u64) {
         let send = |severity, reason, message: &str| {
             self.send(head, resource_version, severity, reason, message);
         };
@@ -77,23 +72,19 @@ impl Cluster {
         send("info", "ReconciliationSucceeded", finished);
     }
 
-    fn send(&self, head: &str, resource_version: u32, severity: &str, reason: &str, message: &str) {
-        let mut metadata = json!({ "revision": format!("main@sha1:{head}") });
-        if reason == "ReconciliationSucceeded" {
-            metadata["commit_status"] = "update".into();
-        }
-        let event = json!({
-            "involvedObject": {
-                "kind": "Kustomization", "namespace": "flux-system", "name": "apps",
-                "uid": "09403fe4-7b5b-4693-a590-787cc75ef071",
-                "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-                "resourceVersion": resource_version.to_string(),
-            },
-            "severity": severity, "reason": reason, "message": message, "metadata": metadata,
-            "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
-            "reportingController": "kustomize-controller",
-        });
-        let answer = self.client.event(&self.name, event.to_string().as_bytes());
+    fn send(&self, head: &str, resource_version: u64, severity: &str, reason: &str, message: &str) {
+        let event = KustomizationEvent {
+            name: "apps",
+            uid: "09403fe4-7b5b-4693-a590-787cc75ef071",
+            resource_version,
+            severity,
+            reason,
+            message,
+            commit: Some(head.parse().unwrap()),
+            is_success: reason == "ReconciliationSucceeded",
+            at: Utc::now(),
+        };
+        let answer = self.client.event(&self.name, event.body().as_bytes());
         // Where the server is gone the test has ended.
         if let Ok(answer) = answer {
             assert!(matches!(answer.status, 200 | 202), "{answer:?}");

@@ -1,11 +1,11 @@
 //! kustomize-controller, as its source says: one Kustomization, the objects that it applies, and what it
 //! sends about them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use gitops_brain::CommitId;
-use serde_json::json;
 
 use crate::{
+    kustomization_event::KustomizationEvent,
     random::Random,
     simulator::git::{Commit, Manifests},
 };
@@ -47,24 +47,18 @@ pub(super) struct Event {
 impl Event {
     /// The event as notification-controller posts it.
     pub(super) fn body(&self, revision: Option<CommitId>, at: DateTime<Utc>) -> String {
-        let mut metadata = serde_json::Map::new();
-        if let Some(revision) = revision {
-            metadata.insert("revision".to_owned(), format!("main@sha1:{revision}").into());
+        KustomizationEvent {
+            name: &self.name,
+            uid: &format!("uid-{}", self.uid),
+            resource_version: self.resource_version,
+            severity: self.severity,
+            reason: &self.reason,
+            message: &self.message,
+            commit: revision,
+            is_success: self.is_success,
+            at,
         }
-        if self.is_success {
-            metadata.insert("commit_status".to_owned(), "update".into());
-        }
-        json!({
-            "involvedObject": {
-                "kind": "Kustomization", "namespace": "flux-system", "name": self.name,
-                "uid": format!("uid-{}", self.uid),
-                "resourceVersion": self.resource_version.to_string(),
-            },
-            "severity": self.severity, "reason": self.reason, "message": self.message,
-            "timestamp": at.to_rfc3339_opts(SecondsFormat::Secs, true),
-            "metadata": metadata, "reportingController": "kustomize-controller",
-        })
-        .to_string()
+        .body()
     }
 }
 

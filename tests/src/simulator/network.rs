@@ -13,7 +13,7 @@ pub(super) struct Network {
     pub(super) sends_successes: bool,
     loses: usize,
     last_sent: BTreeMap<(String, Option<usize>), i64>,
-    /// Before then everything that is under way is lost.
+    /// Before then everything that is sent is lost.
     down_until: i64,
 }
 
@@ -33,7 +33,7 @@ impl Network {
         }
     }
 
-    /// It forgets what it sent, and what it was about to send.
+    /// It forgets what it sent.
     pub(super) fn restart(&mut self) {
         self.last_sent.clear();
     }

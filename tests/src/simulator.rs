@@ -95,6 +95,8 @@ pub struct Summary {
     pub total: Count,
     /// Of the answers that are not so, the one that took the least to get to, with all that led there.
     pub shortest: Option<String>,
+    /// The seeds of the worlds that have such an answer, and what it is.
+    pub seeds: BTreeMap<u64, String>,
 }
 
 /// Lives through the worlds of some seeds, on all processors.
@@ -110,6 +112,8 @@ pub fn run_all(first: u64, count: u64) -> Summary {
             }
             let (count, problem) = run(seed);
             summary.total.add(count);
+            let first_line = problem.as_deref().and_then(|problem| problem.lines().next());
+            summary.seeds.extend(first_line.map(|line| (seed, line.to_owned())));
             summary.keep(problem);
         }
     };
@@ -121,6 +125,7 @@ pub fn run_all(first: u64, count: u64) -> Summary {
             match thread.join() {
                 Ok(summary) => {
                     all.total.add(summary.total);
+                    all.seeds.extend(summary.seeds);
                     all.keep(summary.shortest);
                 }
                 Err(_) => all.keep(Some("a world panicked".to_owned())),
@@ -474,7 +479,7 @@ impl World {
             let truths: Vec<_> = self
                 .kustomizations
                 .iter()
-                .map(|one| one.truth(&|at| self.git.contains(at, commit), now))
+                .map(|one| one.truth(commit, &|at| self.git.contains(at, commit), now))
                 .collect();
             let name = self.git.describe(commit);
             match status.outcome {

@@ -290,21 +290,24 @@ impl CommitGraph {
         }
         let floor = if self.cyclic { i64::MIN } else { self.level(ancestor) };
         let above = |at| self.ancestors(at).filter(move |way| self.level(*way) >= floor);
-        let mut at = commit;
-        // Most of a history is a straight line, on which nothing is met twice.
+        // Most is found on the line of first parents, on which nothing is met twice.
         if !self.cyclic {
+            let (mut at, mut has_forks) = (commit, false);
             loop {
                 let mut ways = above(at);
-                match (ways.next(), ways.next()) {
-                    (None, _) => return false,
-                    (Some(way), None) if way == ancestor => return true,
-                    (Some(way), None) => at = way,
-                    (Some(_), Some(_)) => break,
+                let Some(way) = ways.next() else { break };
+                if way == ancestor {
+                    return true;
                 }
+                has_forks |= ways.next().is_some();
+                at = way;
+            }
+            if !has_forks {
+                return false;
             }
         }
-        let mut seen = HashSet::from([at]);
-        let mut stack = vec![at];
+        let mut seen = HashSet::from([commit]);
+        let mut stack = vec![commit];
         while let Some(at) = stack.pop() {
             if at == ancestor {
                 return true;
@@ -323,7 +326,8 @@ impl CommitGraph {
         if self.cyclic {
             self.leads_to(commit, &self.reach(other))
         } else {
-            self.lacks_by_level(commit, other)
+            // An ancestor of it, as most that are asked about are, cannot contain it.
+            self.contains(other, commit) || self.lacks_by_level(commit, other)
         }
     }
 

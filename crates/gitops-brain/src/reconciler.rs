@@ -434,9 +434,11 @@ impl Record {
     /// one there (kustomize-controller, `checkHealth`: `isNewRevision && drifted`).
     fn shown_not_to_wait(&self) -> Option<OrderKey> {
         if self.marks.iter().any(|mark| {
-            // An attempt that was interrupted may have been waiting for health just then, and the
-            // next one has nothing left to apply.
-            let ended_in_between = mark.is(Kinds::UNFINISHED) || mark.is(Kinds::INTERRUPTED);
+            // An attempt that was interrupted may have been waiting for health just then, one whose
+            // check failed has been, and the next one has nothing left to apply.
+            let ended_in_between = mark.is(Kinds::UNFINISHED)
+                || mark.is(Kinds::INTERRUPTED)
+                || mark.is(Kinds::HEALTH_FAILED);
             mark.is(Kinds::HEALTH_CHECKED) || rules::UNFINISHED && ended_in_between
         }) {
             return None;

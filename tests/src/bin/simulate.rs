@@ -16,8 +16,11 @@ fn main() -> io::Result<ExitCode> {
         writeln!(io::stderr(), "usage: simulate FIRST COUNT")?;
         return Ok(ExitCode::from(2));
     };
-    let Summary { total, shortest, .. } = run_all(first, count);
+    let Summary { total, shortest, seeds, .. } = run_all(first, count);
     writeln!(io::stdout(), "{count} worlds from {first} on: {total}")?;
+    for what in seeds.values() {
+        writeln!(io::stdout(), "{what}")?;
+    }
     let Some(shortest) = shortest else { return Ok(ExitCode::SUCCESS) };
     writeln!(io::stdout(), "the shortest: {shortest}")?;
     Ok(ExitCode::FAILURE)

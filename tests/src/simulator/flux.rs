@@ -102,6 +102,13 @@ struct Applied {
     was_told: bool,
 }
 
+/// A revision that failed, and how many had been applied by then.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    revision: usize,
+    after: usize,
+}
+
 /// Being in the middle of a reconciliation: waiting for health.
 #[derive(Clone, Debug)]
 struct Wait {
@@ -120,7 +127,7 @@ pub(super) struct Truth {
     /// And since then nothing without it was applied, nor was all of it deleted, nor does that very
     /// revision fail now.
     pub(super) is_delivered: bool,
-    /// And that was said.
+    /// And that was said, and nothing else was said of the commit itself after it.
     pub(super) is_told: bool,
     /// A revision with it once failed.
     pub(super) has_failed: bool,
@@ -160,7 +167,9 @@ pub(super) struct Kustomization {
     history: Vec<Applied>,
     /// Where the history of the present object begins.
     begun: usize,
-    failures: Vec<usize>,
+    failures: Vec<Failure>,
+    /// The revision whose failure was the last word.
+    failing: Option<usize>,
 }
 
 impl Kustomization {
@@ -198,6 +207,7 @@ impl Kustomization {
             history: Vec::new(),
             begun: 0,
             failures: Vec::new(),
+            failing: None,
         }
     }
 
@@ -211,27 +221,27 @@ impl Kustomization {
         self.is_ready_at(head) && self.wait.is_none() && self.objects.is_healthy(now)
     }
 
-    pub(super) fn truth(&self, contains: &dyn Fn(usize) -> bool, now: i64) -> Truth {
+    pub(super) fn truth(&self, commit: usize, contains: &dyn Fn(usize) -> bool, now: i64) -> Truth {
         let healthy = |applied: &Applied| {
             applied.was_healthy.unwrap_or_else(|| self.objects.was_healthy(applied.from, now))
         };
         let carries = |applied: &&Applied| contains(applied.revision);
-        let since_break = self.history.iter().skip(self.begun).rev().take_while(carries);
+        let since_break = |begun| self.history.iter().skip(begun).rev().take_while(carries);
         // What was healthy and fails now has gone back on its word.
         let latest = self.history.last().map(|applied| applied.revision);
-        let failing = latest.filter(|latest| {
-            self.waits
-                && !self.is_ready
-                && !self.objects.is_healthy(now)
-                && self.failures.last() == Some(latest)
-        });
+        let failing = self
+            .failing
+            .filter(|failing| latest == Some(*failing) && !self.objects.is_healthy(now));
         let holds = |applied: &&Applied| failing != Some(applied.revision);
-        let held: Vec<_> = since_break.filter(holds).collect();
+        // What others carried does not excuse the commit itself, if it is taken up after them and fails.
+        let own_failure = self.failures.iter().rfind(|failure| failure.revision == commit);
+        let since = own_failure.map_or(self.begun, |failure| failure.after.max(self.begun));
         Truth {
             was_healthy: self.history.iter().filter(carries).any(healthy),
-            is_delivered: self.exists && held.iter().any(|applied| healthy(applied)),
-            is_told: self.exists && held.iter().any(|applied| applied.was_told),
-            has_failed: self.failures.iter().any(|revision| contains(*revision)),
+            is_delivered: self.exists && since_break(self.begun).filter(holds).any(healthy),
+            is_told: self.exists
+                && since_break(since).filter(holds).any(|applied| applied.was_told),
+            has_failed: self.failures.iter().any(|failure| contains(failure.revision)),
         }
     }
 
@@ -402,6 +412,7 @@ impl Kustomization {
         }
         self.last_applied = Some(wait.revision);
         self.is_ready = true;
+        self.failing = None;
         "ReconciliationSucceeded".clone_into(&mut self.ready_reason);
         // Its status was written in between.
         self.resource_version = wait.resource_version + 1 + random.below(3) as u64;
@@ -415,7 +426,8 @@ impl Kustomization {
 
     fn fail(&mut self, revision: usize, reason: &str, message: &str, now: i64, did: &mut Did) {
         did.events.push(self.say("error", reason, message, Some(revision)));
-        self.failures.push(revision);
+        self.failures.push(Failure { revision, after: self.history.len() });
+        self.failing = Some(revision);
         // Whatever was said of it before, it fails now.
         for applied in self.history.iter_mut().filter(|applied| applied.revision == revision) {
             applied.was_told = false;

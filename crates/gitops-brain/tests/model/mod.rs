@@ -495,7 +495,8 @@ impl<'a> Model<'a> {
             let succeeded = keys(Rank::Succeeded, None);
             let stopped = !keys(Rank::Failed, Some("PruneFailed")).is_empty()
                 || !keys(Rank::Failed, Some("Progressing")).is_empty()
-                || !keys(Rank::Interrupted, None).is_empty();
+                || !keys(Rank::Interrupted, None).is_empty()
+                || !red.is_empty();
             if let (Some(changed), Some(succeeded)) = (changed, succeeded.first())
                 && changed < *succeeded
                 && checked.is_empty()

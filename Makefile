@@ -203,18 +203,56 @@ bench: postgres ## Print the benchmarks.
 	$(CARGO) bench --locked -p gitops-brain-benches
 
 .PHONY: bench-load
-bench-load: ## Measure the server under load, beside others (docs/load.md).
+bench-load: ## Measure the server under load, and many who wait (docs/load.md).
 	$(CARGO) bench --locked -p gitops-brain-benches --bench load
 	$(CARGO) bench --locked -p gitops-brain-benches --bench waiters
 
-.PHONY: bench-bindings
-bench-bindings: wheels npm-package ## Measure the packages beside what one would write instead.
-	$(CARGO) build --locked --release -p gitops-brain-benches --bin bindings_floor
+.PHONY: bench-peers
+bench-peers: wheels npm-package ## Measure beside what one would write in Go, Python and Node (SECTIONS=ingest).
+	$(CARGO) build --locked --release -p gitops-brain-benches --bin bench_ingest
 	rm -rf $(VENV)-bench $(NODE_HOME)/bench && mkdir -p $(NODE_HOME)/bench
+	cd benches/peers/go && go build -o $(NODE_HOME)/bench/ingest ./ingest
 	$(PYTHON) -m venv $(VENV)-bench
-	$(VENV)-bench/bin/pip install --quiet --requirement benches/bindings/requirements.txt $(WHEELS)/*.whl
+	$(VENV)-bench/bin/pip install --quiet --requirement benches/peers/requirements.txt $(WHEELS)/*.whl
 	cd $(NODE_HOME)/bench && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
-	NODE_PATH=$(NODE_HOME)/bench/node_modules $(VENV)-bench/bin/python benches/bindings/run.py
+	NODE_PATH=$(NODE_HOME)/bench/node_modules GITOPS_BRAIN_BENCH_GO=$(NODE_HOME)/bench/ingest \
+		$(VENV)-bench/bin/python benches/peers/run.py $(SECTIONS)
+
+# The tools that look at the core, each built once.
+MUTANTS := $(TOOLS)/bin/cargo-mutants
+LLVM_COV := $(TOOLS)/bin/cargo-llvm-cov
+SEMVER := $(TOOLS)/bin/cargo-semver-checks
+$(MUTANTS):
+	$(CARGO) install --locked --debug --root $(TOOLS) --version 27.1.0 cargo-mutants
+$(LLVM_COV):
+	$(CARGO) install --locked --debug --root $(TOOLS) --version 0.9.1 cargo-llvm-cov
+$(SEMVER):
+	$(CARGO) install --locked --debug --root $(TOOLS) --version 0.51.0 cargo-semver-checks
+
+# Which of the shards, as 0/8.
+SHARD ?= 0/1
+
+.PHONY: mutants
+mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
+	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain --test-package gitops-brain,gitops-brain-tests \
+		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked \
+		--lib --test properties --test findings --test conformance
+
+# The version of the compiler's LLVM; rustup's component llvm-tools would do as well.
+LLVM := $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+
+.PHONY: coverage
+coverage: $(LLVM_COV) ## Which lines of the core its tests and the vectors reach.
+	@command -v llvm-cov-$(LLVM) >/dev/null || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq llvm-$(LLVM) >/dev/null; }
+	LLVM_COV=$$(command -v llvm-cov-$(LLVM)) LLVM_PROFDATA=$$(command -v llvm-profdata-$(LLVM)) PATH=$(TOOLS)/bin:$$PATH \
+		$(CARGO) llvm-cov --locked -p gitops-brain -p gitops-brain-tests \
+		--lib --test properties --test findings --test conformance --summary-only \
+		--ignore-filename-regex '/(tests|bindings|fuzz|benches)/|gitops-brain-(journal|server|cli|release)/'
+
+.PHONY: semver
+semver: $(SEMVER) ## Whether the core's API is what it was at a revision (SINCE=v0.1.0), or the version says so.
+	PATH=$(TOOLS)/bin:$$PATH $(CARGO) semver-checks -p gitops-brain --baseline-rev $(SINCE)
 
 .PHONY: archive
 archive: ## Pack the program as a release has it, for this machine's target.

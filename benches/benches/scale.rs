@@ -1,83 +1,202 @@
-//! `apply` from a thousand to a million retained commits: it must cost the same where the facts touch
-//! the newest. For facts that are spread evenly the difference is that of the processor's caches.
+//! How the brain grows: from a thousand to a million pairs of a commit and a reconciler, every tenth commit
+//! a merge. What one thing costs must depend on how much it touches, not on how much there is.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark that prints its report")]
 
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use gitops_brain::{Brain, Fact};
-use gitops_brain_benches::{Body, epoch, world};
+use chrono::{DateTime, TimeDelta, Utc};
+use gitops_brain::{
+    Ancestry, Brain, CommitId, Environment, Fact, FactBody, Parents, Policy, Query,
+};
+use gitops_brain_benches::{Body, commit, epoch, resident, rollout};
 
-/// Facts that are made at a time, so that they are in the cache as a host's are.
-const CHUNK: u64 = 500;
+/// Reconcilers and commits. Each is measured in a process of its own.
+const SIZES: [(u64, u64); 9] = [
+    (1, 1_000),
+    (1, 10_000),
+    (1, 100_000),
+    (1, 1_000_000),
+    (10, 1_000),
+    (10, 10_000),
+    (10, 100_000),
+    (100, 1_000),
+    (100, 10_000),
+];
 
-/// Applies facts about commits that a function chooses, each later than the last.
-fn measure(
-    brain: &mut Brain,
-    clock: &mut i64,
-    rounds: u64,
-    choose: &mut impl FnMut() -> (u64, u64),
-) -> Duration {
-    let mut spent = Duration::ZERO;
-    let mut left = rounds;
-    while left > 0 {
-        let facts: Vec<Fact> = (0..left.min(CHUNK))
-            .map(|_| {
-                *clock += 1;
-                let (reconciler, commit) = choose();
-                let version = u64::try_from(*clock).unwrap_or_default();
-                let (reason, message) = (
-                    "ReconciliationSucceeded",
-                    "Reconciliation finished in 1.2s, next run in 10m0s",
-                );
-                Body { reconciler, commit, seconds: *clock, version, reason, message }.to_fact()
-            })
+/// How often each thing is done; the median counts.
+const ROUNDS: usize = 401;
+
+/// What is measured, how it may grow from the fewest commits to the most, and its unit. The processor's
+/// caches make what is spread over more memory slower, by a factor that does not grow further.
+const FIGURES: [(&str, f64, &str); 7] = [
+    ("a heartbeat", 2.0, "ns"),
+    ("a new commit", 4.0, "ns"),
+    ("ten at once, with a merge", 4.0, "ns"),
+    ("status of the newest", 2.0, "ns"),
+    ("status of one that was skipped", 2.0, "ns"),
+    ("restart, each fact", 4.0, "ns"),
+    ("memory, each commit and reconciler", 1.5, "B"),
+];
+
+type Row = [u64; FIGURES.len()];
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let ["size", reconcilers, commits] =
+        arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        let row = measure(reconcilers.parse().unwrap(), commits.parse().unwrap());
+        println!("{}", row.map(|figure| figure.to_string()).join(" "));
+        return;
+    }
+    // `cargo test --benches` only wants to know whether it runs.
+    let whole = arguments.iter().any(|argument| argument == "--bench");
+    let sizes = if whole { &SIZES[..] } else { &[(2, 100)] };
+    let names = FIGURES.map(|(name, ..)| name).join(" | ");
+    println!("| reconcilers | commits | {names} |\n|--:|--:{}|", "|--:".repeat(FIGURES.len()));
+    let rows: Vec<_> = sizes.iter().map(|size| (size.0, apart(size.0, size.1))).collect();
+    for ((reconcilers, commits), (_, row)) in sizes.iter().zip(&rows) {
+        let told: Vec<_> = FIGURES
+            .iter()
+            .zip(row)
+            .map(|((.., unit), figure)| format!("{figure} {unit}"))
             .collect();
-        let now = epoch();
-        let start = Instant::now();
-        for fact in &facts {
-            std::hint::black_box(brain.apply(fact, now));
+        println!("| {reconcilers} | {commits} | {} |", told.join(" | "));
+    }
+    conclude(&rows);
+}
+
+/// Measures a size in another process, so that nothing is left of the sizes before.
+fn apart(reconcilers: u64, commits: u64) -> Row {
+    let sizes = [reconcilers, commits].map(|size| size.to_string());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.arg("size").args(sizes).stderr(Stdio::inherit()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let figures: Vec<_> = text.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    figures.try_into().unwrap()
+}
+
+/// How much each grew, and whether that was more than is claimed.
+fn conclude(rows: &[(u64, Row)]) {
+    println!();
+    for (place, (name, most, _)) in FIGURES.iter().enumerate() {
+        let growth = [1, 10, 100].map(|reconcilers| {
+            let mut of = rows.iter().filter(|row| row.0 == reconcilers).map(|row| row.1);
+            let first = of.next();
+            let (Some(first), Some(last)) = (first, of.next_back()) else { return 0.0 };
+            #[expect(clippy::cast_precision_loss, clippy::indexing_slicing, reason = "small")]
+            let growth = last[place] as f64 / first[place].max(1) as f64;
+            growth
+        });
+        let worst = growth.into_iter().fold(0.0, f64::max);
+        let verdict = if worst <= *most { "" } else { " **missed**" };
+        println!("- {name}: × {worst:.2} at most (aim: {most}){verdict}");
+    }
+}
+
+fn environment(reconcilers: u64) -> Policy {
+    let expected = (0..reconcilers)
+        .map(|number| format!("staging/Kustomization/flux-system/apps-{number}").parse().unwrap())
+        .fold(Environment::default(), Environment::expect);
+    Policy::default().environment("staging".parse().unwrap(), expected)
+}
+
+/// The parents of a commit: every tenth merges a branch that left the line nine commits ago.
+fn parents(number: u64) -> Vec<CommitId> {
+    let first = number.checked_sub(1).map(commit);
+    let side = (number % 10 == 9).then(|| commit(side(number)));
+    first.into_iter().chain(side).collect()
+}
+
+/// The one commit of the branch that a merge brings in.
+fn side(merge: u64) -> u64 {
+    1_000_000_000 + merge
+}
+
+fn ancestry(commits: std::ops::Range<u64>) -> Fact {
+    let line =
+        commits.clone().map(|number| Parents { commit: commit(number), parents: parents(number) });
+    let sides = commits
+        .filter(|number| number % 10 == 9)
+        .map(|merge| Parents { commit: commit(side(merge)), parents: vec![commit(merge - 9)] });
+    Fact::new(epoch(), FactBody::Ancestry(Ancestry::claimed(line.chain(sides).collect())))
+}
+
+fn seconds(number: u64) -> i64 {
+    i64::try_from(number * 60).unwrap()
+}
+
+fn at(number: u64) -> DateTime<Utc> {
+    epoch() + TimeDelta::seconds(seconds(number))
+}
+
+fn measure(reconcilers: u64, commits: u64) -> Row {
+    let before = resident();
+    let mut brain = Brain::new(environment(reconcilers));
+    let mut facts = (0..commits)
+        .flat_map(|commit| {
+            (0..reconcilers)
+                .flat_map(move |reconciler| rollout(reconciler, commit, seconds(commit)))
+        })
+        .peekable();
+    let mut load = timed(|| brain.load([ancestry(0..commits)]));
+    let mut loaded = 0;
+    // Making the facts takes longer than loading them: it is done outside of the clock.
+    while facts.peek().is_some() {
+        let chunk: Vec<_> = facts.by_ref().take(50_000).collect();
+        loaded += u32::try_from(chunk.len()).unwrap();
+        load += timed(|| brain.load(chunk));
+    }
+    let memory = resident().saturating_sub(before) / (reconcilers * commits);
+    let mut clock = commits;
+    let heartbeat = median(|round| {
+        let fact = Body {
+            reconciler: round % reconcilers,
+            commit: commits - 1,
+            seconds: seconds(commits) + i64::try_from(round).unwrap(),
+            version: 2_000_000_000 + round,
+            reason: "ReconciliationSucceeded",
+            message: "Reconciliation finished in 1.2s, next run in 10m0s",
         }
-        spent += start.elapsed();
-        left -= left.min(CHUNK);
-    }
-    spent
+        .to_fact();
+        timed(|| brain.apply(&fact, at(commits)).changed)
+    });
+    let new = median(|_| {
+        clock += 1;
+        brain.apply(&ancestry(clock..clock + 1), at(clock));
+        let [fact, ..] = rollout(clock % reconcilers, clock, seconds(clock));
+        timed(|| brain.apply(&fact, at(clock)).changed)
+    });
+    // Ten commits in one poll: the last covers the others.
+    let merge = median(|_| {
+        let first = clock + 1;
+        clock += 10;
+        brain.apply(&ancestry(first..clock + 1), at(clock));
+        let [fact, ..] = rollout(clock / 10 % reconcilers, clock, seconds(clock));
+        timed(|| brain.apply(&fact, at(clock)).changed)
+    });
+    let query = |number: u64| Query::new("staging".parse().unwrap(), commit(number));
+    let ask = |query: &Query| median(|_| timed(|| brain.status(query, at(clock)).unwrap().outcome));
+    let newest = ask(&query(clock));
+    let skipped = ask(&query(clock - 5));
+    let [heartbeat, new, merge, newest, skipped, load] =
+        [heartbeat, new, merge, newest, skipped, load / loaded].map(|took| took.as_nanos() as u64);
+    [heartbeat, new, merge, newest, skipped, load, memory]
 }
 
-fn apply(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("apply");
-    group.sample_size(20);
-    for retained in [1_000_u64, 10_000, 100_000, 1_000_000] {
-        let commits = retained.min(10_000);
-        let reconcilers = retained / commits;
-        let mut brain = world(reconcilers, commits);
-        let mut clock = 60_000_000;
-        let mut state = 1_u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
-        group.bench_function(BenchmarkId::new("heartbeat", retained), |bencher| {
-            bencher.iter_custom(|rounds| {
-                measure(&mut brain, &mut clock, rounds, &mut || (0, commits - 1))
-            });
-        });
-        group.bench_function(BenchmarkId::new("newest 100", retained), |bencher| {
-            bencher.iter_custom(|rounds| {
-                measure(&mut brain, &mut clock, rounds, &mut || (0, commits - 1 - random(100)))
-            });
-        });
-        group.bench_function(BenchmarkId::new("spread evenly", retained), |bencher| {
-            bencher.iter_custom(|rounds| {
-                measure(&mut brain, &mut clock, rounds, &mut || {
-                    (random(reconcilers), random(commits))
-                })
-            });
-        });
-    }
-    group.finish();
+/// How long something takes.
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let begun = Instant::now();
+    black_box(work());
+    begun.elapsed()
 }
 
-criterion_group!(benches, apply);
-criterion_main!(benches);
+fn median(mut one: impl FnMut(u64) -> Duration) -> Duration {
+    let mut each: Vec<_> = (0..ROUNDS as u64).map(&mut one).collect();
+    each.sort_unstable();
+    each.get(ROUNDS / 2).copied().unwrap_or_default()
+}

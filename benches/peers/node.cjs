@@ -2,7 +2,7 @@
 // do the same work for each request: verify the signature, parse the body, take the commit out of the
 // revision, and keep the newest state of each reconciler at each commit.
 //
-// usage: peers.cjs EVENTS CONTENDER; prints JSON: nanoseconds per event of each round.
+// usage: node.cjs EVENTS CONTENDER; prints JSON: nanoseconds per event of each round.
 
 const { createHmac, timingSafeEqual } = require('node:crypto')
 const { readFileSync } = require('node:fs')

@@ -2,7 +2,7 @@
 gitops-brain itself. All do the same work for each request: verify the signature, parse the body, take the
 commit out of the revision, and keep the newest state of each reconciler at each commit.
 
-usage: peers.py EVENTS CONTENDER; prints JSON: nanoseconds per event of each round."""
+usage: python.py EVENTS CONTENDER; prints JSON: nanoseconds per event of each round."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 //! What the benchmarks share: events as Flux sends them, and worlds of a given size.
 
 pub mod http;
+pub mod plain;
 pub mod server;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -166,4 +167,13 @@ pub fn world(reconcilers: u64, commits: u64) -> Brain {
     });
     brain.load(std::iter::once(line(commits)).chain(facts));
     brain
+}
+
+/// The process's resident memory in bytes; 0 where there is no `/proc`.
+#[must_use]
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 =
+        status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    pages * 4096
 }

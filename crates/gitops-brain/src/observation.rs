@@ -313,17 +313,14 @@ impl Observation {
         let mut lines = message.split('\n').filter(|line| !line.is_empty()).peekable();
         let mut only_deletions = lines.peek().is_some();
         for line in lines {
-            let change = if let Some(object) = line.strip_suffix(" configured") {
-                Some((object, Some(Change::Configured)))
-            } else if let Some(object) = line.strip_suffix(" created") {
-                Some((object, Some(Change::Created)))
-            } else if let Some(object) = line.strip_suffix(" deleted") {
-                Some((object, Some(Change::Deleted)))
-            } else {
-                line.strip_suffix(" skipped").map(|object| (object, None))
-            };
             // An object's name has no spaces: `waited, now deleted` is no deletion.
-            let change = change.filter(|(object, _)| !object.as_bytes().contains(&b' '));
+            let change = line.split_once(' ').and_then(|(object, change)| match change {
+                "configured" => Some((object, Some(Change::Configured))),
+                "created" => Some((object, Some(Change::Created))),
+                "deleted" => Some((object, Some(Change::Deleted))),
+                "skipped" => Some((object, None)),
+                _ => None,
+            });
             let Some((object, change)) = change else {
                 only_deletions = false;
                 continue;

@@ -1,80 +1,73 @@
-// What one would write by hand: verify, read, keep the newest state of each object at each revision in
-// memory. Nothing is stored.
+// A receiver as one would write it by hand: net/http, Flux's Event, and SQLite or nothing to store in.
+//
+// usage: receiver KEY [DATABASE]; with a database an event is stored in it before it is answered: whatever
+// waits is stored together, and synced to the disk once.
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"database/sql"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
+
+	_ "github.com/mattn/go-sqlite3"
+
+	"gitops-brain-peers/event"
 )
 
-type object struct {
-	Kind            string `json:"kind"`
-	Namespace       string `json:"namespace"`
-	Name            string `json:"name"`
-	UID             string `json:"uid"`
-	APIVersion      string `json:"apiVersion"`
-	ResourceVersion string `json:"resourceVersion"`
-}
+const atOnce = 1024
 
-type event struct {
-	InvolvedObject      object            `json:"involvedObject"`
-	Severity            string            `json:"severity"`
-	Timestamp           time.Time         `json:"timestamp"`
-	Message             string            `json:"message"`
-	Reason              string            `json:"reason"`
-	Metadata            map[string]string `json:"metadata"`
-	ReportingController string            `json:"reportingController"`
-	ReportingInstance   string            `json:"reportingInstance"`
-}
-
-type key struct{ kind, namespace, name, revision string }
-
-type state struct {
-	at       time.Time
-	severity string
-	reason   string
-	message  string
+type submission struct {
+	cluster string
+	body    []byte
+	now     time.Time
+	stored  chan error
 }
 
 func main() {
-	secret := []byte(os.Args[1])
+	key := []byte(os.Args[1])
+	var journal chan submission
+	if len(os.Args) > 2 {
+		journal = make(chan submission, atOnce)
+		database, err := open(os.Args[2])
+		if err != nil {
+			log.Fatal(err)
+		}
+		go write(database, journal)
+	}
 	var mutex sync.Mutex
-	states := map[key]state{}
+	states := event.States{}
 	http.HandleFunc("POST /v1/events/{cluster}", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3<<20))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		sent, err := hex.DecodeString(strings.TrimPrefix(r.Header.Get("X-Signature"), "sha256="))
-		mac := hmac.New(sha256.New, secret)
-		mac.Write(body)
-		if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
-			http.Error(w, "wrong signature", http.StatusUnauthorized)
+		if err := event.Verify(key, body, r.Header.Get("X-Signature")); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
 			return
 		}
-		var e event
-		if err := json.Unmarshal(body, &e); err != nil {
+		cluster, now := r.PathValue("cluster"), time.Now()
+		observed, err := event.Observe(cluster, body, now)
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		_, commit, _ := strings.Cut(e.Metadata["revision"], "@sha1:")
-		o := e.InvolvedObject
-		k := key{o.Kind, o.Namespace, o.Name, commit}
-		mutex.Lock()
-		if known, ok := states[k]; !ok || known.at.Before(e.Timestamp) {
-			states[k] = state{e.Timestamp, e.Severity, e.Reason, e.Message}
+		if journal != nil {
+			one := submission{cluster, body, now, make(chan error, 1)}
+			journal <- one
+			if err := <-one.stored; err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
 		}
+		mutex.Lock()
+		states.Apply(observed)
 		mutex.Unlock()
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusAccepted)
@@ -82,9 +75,53 @@ func main() {
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 	fmt.Printf("listening on http://%s\n", listener.Addr())
-	fmt.Fprintln(os.Stderr, http.Serve(listener, nil))
+	log.Fatal(http.Serve(listener, nil))
+}
+
+// open makes a database whose commits are on the disk when they return.
+func open(path string) (*sql.DB, error) {
+	database, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=FULL")
+	if err != nil {
+		return nil, err
+	}
+	database.SetMaxOpenConns(1)
+	_, err = database.Exec("CREATE TABLE IF NOT EXISTS events " +
+		"(position INTEGER PRIMARY KEY, received INTEGER, cluster TEXT, body BLOB)")
+	return database, err
+}
+
+// write stores all that waits in one transaction, and tells each whether it is stored.
+func write(database *sql.DB, journal <-chan submission) {
+	for first := range journal {
+		batch := []submission{first}
+		for waiting := len(journal); waiting > 0 && len(batch) < atOnce; waiting-- {
+			batch = append(batch, <-journal)
+		}
+		err := store(database, batch)
+		for _, one := range batch {
+			one.stored <- err
+		}
+	}
+}
+
+func store(database *sql.DB, batch []submission) error {
+	transaction, err := database.Begin()
+	if err != nil {
+		return err
+	}
+	defer transaction.Rollback()
+	insert, err := transaction.Prepare("INSERT INTO events (received, cluster, body) VALUES (?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	for _, one := range batch {
+		if _, err := insert.Exec(one.now.UnixMilli(), one.cluster, one.body); err != nil {
+			return err
+		}
+	}
+	return transaction.Commit()
 }

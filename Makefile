@@ -88,14 +88,15 @@ node: npm-package ## Build the Node package, install it in an empty folder, and 
 	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
 	cd $(NODE_HOME)/example && $(NODE) --test
 
-# The suite in tests/$(1) against the binary, in a fresh environment with its requirements, and $(2).
+# The suite in tests/$(1) against the binary, in a fresh environment with its requirements, and $(2). Arguments of
+# pytest are $(3).
 define pytest
 	$(CARGO) build --locked -p gitops-brain-cli
 	rm -rf $(VENV)-$(1)
 	$(PYTHON) -m venv $(VENV)-$(1)
 	$(VENV)-$(1)/bin/pip install --quiet --requirement tests/$(1)/requirements.txt $(2)
 	cd tests/$(1) && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-$(1)/bin/python -m pytest -q -p no:cacheprovider
+		$(VENV)-$(1)/bin/python -m pytest -q -p no:cacheprovider $(3)
 endef
 
 # The pages, in the browser of the system.
@@ -112,6 +113,14 @@ openapi:
 .PHONY: templates
 templates:
 	$(call pytest,ci)
+
+# Programs that are not to be had are named, and the scenarios skipped.
+.PHONY: test-flux
+test-flux: ## Real Flux controllers against a real API server: some 40 scenarios (the first run builds them: Go).
+	@command -v etcd >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
+	$(PYTHON) tests/flux/tools.py
+	$(call pytest,flux,,-rs $(if $(TABLE),--table $(CURDIR)/docs/quality.md))
 
 .PHONY: screenshots
 screenshots: dashboard ## Take the pictures of the pages in docs/.

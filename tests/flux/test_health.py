@@ -1,0 +1,137 @@
+"""Health checks: they fail, recover, and are interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from processes import eventually
+from scenario import Scenario, deployment
+
+
+@pytest.fixture
+def applied(scenario: Scenario) -> str:
+    """The first commit, applied."""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    scenario.source()
+    scenario.kustomization()
+    assert scenario.wait(first).exit == 0
+    return first
+
+
+@pytest.fixture
+def canceling(scenario: Scenario) -> Iterator[None]:
+    """A kustomize-controller that lets a health check be for a newer revision."""
+    kustomize = scenario.cluster.flux.kustomize
+    kustomize.restart("--feature-gates=CancelHealthCheckOnNewRevision=true")
+    yield
+    kustomize.restart()
+
+
+def test_health_check_fails(scenario: Scenario, applied: str) -> None:
+    """A health check that fails, and recovery by the next commit"""
+    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    verdict = scenario.wait(broken)
+    assert verdict.exit == 1, verdict
+    assert verdict.reconciler("apps")["event"]["reason"] == "HealthCheckFailed"
+    assert f"Deployment/{scenario.namespace}/web" in verdict.said
+    fix = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    verdict = scenario.wait(fix)
+    assert verdict.exit == 0, verdict
+    assert scenario.brain.status(broken)["outcome"] == "succeeded"
+
+
+def test_recovery_at_the_same_revision(scenario: Scenario, applied: str) -> None:
+    """A health check that fails, and passes when Flux tries again"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    slow = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    verdict = scenario.wait(slow)
+    assert verdict.exit == 1, verdict
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    status = scenario.until(slow, outcome="succeeded")
+    assert (status["state"], status["first_settled"]["outcome"]) == ("healthy", "failed")
+    assert scenario.wait(slow).exit == 0
+
+
+def test_grace(scenario: Scenario, applied: str) -> None:
+    """The same, where CI gives a failure time to mend itself"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    slow = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    waiting = scenario.waiting(slow, "--failure-grace", "60s", timeout="90s")
+    assert scenario.until(slow, state="failed")["reason"] == "failed"
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    verdict = scenario.result(waiting)
+    assert verdict.exit == 0, verdict
+
+
+def test_commit_during_health_check(scenario: Scenario, applied: str) -> None:
+    """A commit during a health check that fails: the first is red, then covered"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    waiting = scenario.waiting(first)
+    scenario.until(first, reason="checking_health")
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    later = scenario.wait(second)
+    verdict = scenario.result(waiting)
+    assert verdict.exit == 1, verdict
+    assert later.exit == 0, later
+    assert scenario.brain.status(first)["outcome"] == "succeeded"
+
+
+def test_commit_during_health_check_that_passes(scenario: Scenario, applied: str) -> None:
+    """A commit during a health check that passes: both are green"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    waiting = scenario.waiting(first)
+    scenario.until(first, reason="checking_health")
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    verdict = scenario.result(waiting)
+    assert verdict.exit == 0, verdict
+    assert scenario.wait(second).exit == 0
+
+
+def test_canceled_health_check(scenario: Scenario, applied: str, canceling: None) -> None:
+    """The same with CancelHealthCheckOnNewRevision: the first is not red, but covered"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    waiting = scenario.waiting(first)
+    scenario.until(first, reason="checking_health")
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    verdict = scenario.result(waiting)
+    assert scenario.heard("HealthCheckCanceled", first)
+    assert verdict.exit == 0, verdict
+    assert verdict.reconciler("apps")["via"] == second
+    assert scenario.wait(second).exit == 0
+
+
+def test_canceled_health_check_then_failure(scenario: Scenario, applied: str, canceling: None) -> None:
+    """With CancelHealthCheckOnNewRevision, and the second fails: the first is not green"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    waiting = scenario.waiting(first, timeout="25s")
+    scenario.until(first, reason="checking_health")
+    second = scenario.repository.push({"README.md": "Words"})
+    later = scenario.wait(second)
+    assert later.exit == 1, later
+    verdict = scenario.result(waiting)
+    assert verdict.exit in (1, 3), verdict
+    assert not scenario.brain.status(first)["live"] or scenario.brain.status(first)["state"] != "healthy"
+
+
+def test_drift(scenario: Scenario, applied: str) -> None:
+    """Drift, which Flux corrects: it stays green all the time"""
+    web = scenario.named({"apiVersion": "apps/v1", "kind": "Deployment"}, "web")
+    before = len(scenario.recorder.requests)
+    container = [{"name": "app", "image": "registry.example.com/web:drifted"}]
+    scenario.api.patch(web, {"spec": {"template": {"spec": {"containers": container}}}})
+
+    def corrected() -> bool:
+        now = scenario.api.get(web)
+        assert now is not None
+        assert scenario.brain.status(applied)["outcome"] == "succeeded"
+        return bool(now["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":1"))
+
+    eventually("the drift is corrected", corrected)
+    eventually("it is told", lambda: scenario.heard("ReconciliationSucceeded", applied, before))
+    status = scenario.brain.status(applied)
+    assert (status["state"], status["outcome"]) == ("healthy", "succeeded")

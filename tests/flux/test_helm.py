@@ -1,0 +1,85 @@
+"""A HelmRelease, whose chart is in the same repository, and the Kustomization that applies it and waits for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from place import HELM_RELEASE
+from scenario import Scenario, deployment
+
+CHART = {
+    "charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+    "charts/web/values.yaml": 'tag: "1"\n',
+    "charts/web/templates/deployment.yaml": deployment("web", "{{ .Values.tag }}"),
+}
+
+
+def release(namespace: str, tag: str) -> str:
+    return f"""apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {{name: web}}
+spec:
+  interval: 10s
+  timeout: 4s
+  targetNamespace: {namespace}
+  chart:
+    spec:
+      chart: ./charts/web
+      interval: 1s
+      reconcileStrategy: Revision
+      sourceRef: {{kind: GitRepository, name: source}}
+  upgrade: {{remediation: {{retries: 0, remediateLastFailure: true, strategy: rollback}}}}
+  values: {{tag: "{tag}"}}
+"""
+
+
+@pytest.fixture
+def installed(scenario: Scenario) -> str:
+    files = CHART | {"apps/release.yaml": release(scenario.namespace, "1")}
+    first = scenario.repository.push(dict(files))
+    scenario.serve("apps")
+    scenario.source()
+    scenario.kustomization(timeout="20s")
+    verdict = scenario.wait(first)
+    assert verdict.exit == 0, verdict
+    return first
+
+
+def image(scenario: Scenario) -> str:
+    """What runs."""
+    web = scenario.api.get(scenario.named({"apiVersion": "apps/v1", "kind": "Deployment"}, "web"))
+    assert web is not None
+    return str(web["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_helm_release(scenario: Scenario, installed: str) -> None:
+    """A HelmRelease is installed, and upgraded"""
+    assert image(scenario).endswith(":1")
+    second = scenario.repository.push({"apps/release.yaml": release(scenario.namespace, "2")})
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+    assert image(scenario).endswith(":2")
+
+
+def test_helm_upgrade_fails(scenario: Scenario, installed: str) -> None:
+    """An upgrade that fails and is rolled back: red, though what runs is healthy; and its fix"""
+    broken = scenario.repository.push({"apps/release.yaml": release(scenario.namespace, "broken")})
+    verdict = scenario.wait(broken)
+    assert verdict.exit == 1, verdict
+    assert f"HelmRelease/{scenario.namespace}/web" in verdict.said
+    web = scenario.api.get(scenario.named(HELM_RELEASE, "web"))
+    assert web is not None
+    assert any(one["type"] == "Remediated" for one in web["status"]["conditions"]), web["status"]
+    assert image(scenario).endswith(":1")
+    fix = scenario.repository.push({"apps/release.yaml": release(scenario.namespace, "2")})
+    verdict = scenario.wait(fix)
+    assert verdict.exit == 0, verdict
+    assert image(scenario).endswith(":2")
+
+
+def test_helm_chart_alone(scenario: Scenario, installed: str) -> None:
+    """A commit that changes the chart alone"""
+    chart = {"charts/web/templates/deployment.yaml": deployment("web", "broken")}
+    changed = scenario.repository.push(dict(chart))
+    verdict = scenario.wait(changed, timeout="20s")
+    assert verdict.exit != 0, verdict

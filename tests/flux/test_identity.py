@@ -1,0 +1,76 @@
+"""How a cluster shows which one it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from certificates import Authority
+from kubernetes import secret
+from place import ALERT, PROVIDER
+from scenario import Scenario, deployment
+
+BEARER = "the token of staging, long enough"
+CLIENT = "staging.flux.example.com"
+
+
+def test_bearer(scenario: Scenario) -> None:
+    """A `generic` Provider with a bearer token"""
+    scenario.serve("apps", sender=scenario.secret("bearer_tokens", BEARER))
+    provide(scenario, scenario.recorder.url, "generic", {"headers": f"Authorization: Bearer {BEARER}"})
+    first = change(scenario)
+    verdict = scenario.wait(first)
+    assert verdict.exit == 0, verdict
+    assert all("X-Signature" not in one.headers for one in scenario.recorder.requests)
+
+
+def test_wrong_bearer(scenario: Scenario) -> None:
+    """A `generic` Provider with a wrong bearer token: nothing is believed"""
+    scenario.serve("apps", sender=scenario.secret("bearer_tokens", BEARER))
+    provide(scenario, scenario.recorder.url, "generic", {"headers": "Authorization: Bearer of another"})
+    first = change(scenario)
+    verdict = scenario.wait(first, timeout="10s")
+    assert verdict.exit == 3, verdict
+    assert verdict.reconciler("apps")["reason"] == "never_heard"
+    assert {one.answered for one in scenario.recorder.requests} <= {401, 429}
+
+
+@pytest.mark.parametrize("name", [CLIENT, "another.flux.example.com"], ids=["its_own", "another"])
+def test_client_certificate(scenario: Scenario, name: str) -> None:
+    """A `generic` Provider with a client certificate"""
+    authority = Authority(scenario.folder, "authority")
+    client = authority.issue("flux", host=name)
+    scenario.serve_tls("apps", sender=f'client_names = ["{CLIENT}"]', authority=authority)
+    files = {
+        "tls.crt": client.certificate.read_text(),
+        "tls.key": client.key.read_text(),
+        "ca.crt": authority.files.certificate.read_text(),
+    }
+    provide(scenario, scenario.brain.url, "generic", files, certSecretRef={"name": "gitops-brain"})
+    first = change(scenario)
+    if name == CLIENT:
+        verdict = scenario.wait(first)
+        assert verdict.exit == 0, verdict
+    else:
+        verdict = scenario.wait(first, timeout="10s")
+        assert verdict.exit == 3, verdict
+        assert verdict.reconciler("apps")["reason"] == "never_heard"
+
+
+def change(scenario: Scenario) -> str:
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.source()
+    scenario.kustomization()
+    return first
+
+
+def provide(scenario: Scenario, url: str, kind: str, entries: dict[str, str], **spec: object) -> None:
+    """A Provider that is not the one that `gitops-brain manifests` prints, and its Alert."""
+    scenario.api.apply(secret(scenario.namespace, "gitops-brain", **entries))
+    provider = {"type": kind, "address": f"{url}/v1/events/staging", "secretRef": {"name": "gitops-brain"}}
+    scenario.put(PROVIDER, "gitops-brain", provider | spec)
+    alert = {
+        "providerRef": {"name": "gitops-brain"},
+        "eventSeverity": "info",
+        "eventSources": [{"kind": "Kustomization", "name": "*"}],
+    }
+    scenario.put(ALERT, "gitops-brain", alert)

@@ -1,0 +1,108 @@
+"""What becomes of a commit by reason of the Flux objects: they depend, are suspended, deleted and made anew."""
+
+from __future__ import annotations
+
+from processes import eventually
+from scenario import Scenario, deployment
+
+
+def both(scenario: Scenario, infra: str, *expected: str) -> str:
+    """`apps`, which depends on `infra`, in which runs an image with this tag."""
+    files = {"infra/db.yaml": deployment("db", infra), "apps/web.yaml": deployment("web", "1")}
+    commit = scenario.repository.push(dict(files))
+    scenario.serve(*expected)
+    scenario.source()
+    scenario.kustomization("infra")
+    scenario.kustomization("apps", dependsOn=[{"name": "infra"}])
+    return commit
+
+
+def test_dependency(scenario: Scenario) -> None:
+    """A Kustomization and its dependency, both in order"""
+    commit = both(scenario, "1", "infra", "apps")
+    verdict = scenario.wait(commit)
+    assert verdict.exit == 0, verdict
+
+
+def test_dependency_fails(scenario: Scenario) -> None:
+    """A dependency that fails: what depends on it is blocked, and not failed"""
+    commit = both(scenario, "broken", "infra", "apps")
+    verdict = scenario.wait(commit)
+    assert verdict.exit == 1, verdict
+    assert verdict.reconciler("infra")["state"] == "failed"
+    assert verdict.reconciler("apps")["state"] == "pending"
+
+
+def test_dependency_not_ready(scenario: Scenario) -> None:
+    """A dependency that is not ready, where only what depends on it is expected; and its fix"""
+    commit = both(scenario, "broken", "apps")
+    verdict = scenario.wait(commit, timeout="10s")
+    assert verdict.exit == 3, verdict
+    assert verdict.reconciler("apps")["reason"] == "blocked"
+    assert verdict.reconciler("apps")["event"]["reason"] == "DependencyNotReady"
+    fix = scenario.repository.push({"infra/db.yaml": deployment("db", "2")})
+    verdict = scenario.wait(fix)
+    assert verdict.exit == 0, verdict
+
+
+def test_suspended(scenario: Scenario) -> None:
+    """A Kustomization that is suspended, and resumed"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    scenario.source()
+    apps = scenario.kustomization()
+    assert scenario.wait(first).exit == 0
+    scenario.api.patch(apps, {"spec": {"suspend": True}})
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    verdict = scenario.wait(second, timeout="8s")
+    assert verdict.exit == 3, verdict
+    assert verdict.reconciler("apps")["reason"] == "waiting"
+    scenario.api.patch(apps, {"spec": {"suspend": False}})
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+
+
+def test_source_suspended(scenario: Scenario) -> None:
+    """A source that is suspended, and resumed"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    source = scenario.source()
+    scenario.kustomization()
+    assert scenario.wait(first).exit == 0
+    scenario.api.patch(source, {"spec": {"suspend": True}})
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    verdict = scenario.wait(second, timeout="8s")
+    assert verdict.exit == 3, verdict
+    scenario.api.patch(source, {"spec": {"suspend": False}})
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+
+
+def test_deleted_and_made_anew(scenario: Scenario) -> None:
+    """A Kustomization that is deleted, with all that it applied, and made anew"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    scenario.source()
+    apps = scenario.kustomization()
+    assert scenario.wait(first).exit == 0
+    scenario.api.delete(apps)
+    eventually("it is gone", lambda: scenario.api.get(apps) is None)
+    scenario.until(first, reason="deleted", live=False)
+    verdict = scenario.wait(first, timeout="3s")
+    assert verdict.exit == 3, verdict
+    scenario.kustomization()
+    verdict = scenario.wait(first)
+    assert verdict.exit == 0, verdict
+
+
+def test_source_elsewhere(scenario: Scenario) -> None:
+    """A source that is pointed at a branch without the commit"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    source = scenario.source()
+    scenario.kustomization()
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    assert scenario.wait(second).exit == 0
+    scenario.repository.branch("other", first)
+    scenario.api.patch(source, {"spec": {"ref": {"branch": "other"}}})
+    assert scenario.until(second, reason="rolled_back")["live"] is False

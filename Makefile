@@ -121,6 +121,7 @@ test-flux: ## Real Flux controllers against a real API server: some 40 scenarios
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
 	$(PYTHON) tests/flux/tools.py
 	$(call pytest,flux,,-rs $(if $(TABLE),--table $(CURDIR)/docs/quality.md))
+	cd tests/flux && $(VENV)-flux/bin/python -m mypy --strict .
 
 .PHONY: screenshots
 screenshots: dashboard ## Take the pictures of the pages in docs/.

@@ -69,7 +69,7 @@ class Waiting:
             answer = json.loads(out)
         except ValueError:
             answer = {}
-        return Verdict(self._process.returncode, answer.get("status", answer), said)
+        return Verdict(self._process.returncode, answer, said)
 
 
 class Brain:

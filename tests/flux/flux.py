@@ -82,12 +82,10 @@ class Flux:
         self.helm = Controller("helm-controller", plane, folder, told, "--requeue-dependency=2s")
 
     def start(self) -> None:
-        for controller in self._all():
+        """Starts all but helm-controller, which not every scenario needs."""
+        for controller in [self.notification, self.source, self.kustomize]:
             controller.start()
 
     def stop(self) -> None:
-        for controller in reversed(self._all()):
+        for controller in [self.helm, self.kustomize, self.source, self.notification]:
             controller.stop()
-
-    def _all(self) -> list[Controller]:
-        return [self.notification, self.source, self.kustomize, self.helm]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from place import HELM_RELEASE
+from place import HELM_RELEASE, Cluster
 from scenario import Scenario, deployment
 
 CHART = {
@@ -33,8 +35,16 @@ spec:
 """
 
 
+@pytest.fixture(scope="module")
+def helm(cluster: Cluster) -> Iterator[None]:
+    cluster.flux.helm.start()
+    yield
+    cluster.flux.helm.stop()
+
+
 @pytest.fixture
-def installed(scenario: Scenario) -> str:
+def installed(helm: None, scenario: Scenario) -> str:
+    """A chart in the repository, and its HelmRelease."""
     files = CHART | {"apps/release.yaml": release(scenario.namespace, "1")}
     first = scenario.repository.push(dict(files))
     scenario.serve("apps")

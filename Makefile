@@ -246,7 +246,7 @@ SHARD ?= 0/1
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
 	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain --test-package gitops-brain,gitops-brain-tests \
 		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked \
-		--lib --test properties --test findings --test conformance
+		--lib --test properties --test findings --test questions --test conformance
 
 # The version of the compiler's LLVM; rustup's component llvm-tools would do as well.
 LLVM := $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
@@ -257,7 +257,7 @@ coverage: $(LLVM_COV) ## Which lines of the core its tests and the vectors reach
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq llvm-$(LLVM) >/dev/null; }
 	LLVM_COV=$$(command -v llvm-cov-$(LLVM)) LLVM_PROFDATA=$$(command -v llvm-profdata-$(LLVM)) PATH=$(TOOLS)/bin:$$PATH \
 		$(CARGO) llvm-cov --locked -p gitops-brain -p gitops-brain-tests \
-		--lib --test properties --test findings --test conformance --summary-only \
+		--lib --test properties --test findings --test questions --test conformance --summary-only \
 		--ignore-filename-regex '/(tests|bindings|fuzz|benches)/|gitops-brain-(journal|server|cli|release)/'
 
 .PHONY: semver

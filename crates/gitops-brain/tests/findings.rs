@@ -2,53 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
 
-use chrono::{DateTime, TimeDelta, Utc};
-use gitops_brain::{
-    Brain, Fact, FactBody, Finding, FindingCode, Ingested, Policy, Registration, observe,
-};
-use serde_json::json;
+mod said;
 
-const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
-const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
+use gitops_brain::{Brain, Fact, FactBody, Finding, FindingCode, Policy, Registration};
 
-fn at(minutes: i64) -> DateTime<Utc> {
-    "2026-11-23T13:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
-}
-
-fn policy(reconcilers: &[&str]) -> Policy {
-    let staging = json!({ "reconcilers": reconcilers });
-    serde_json::from_value(json!({ "environments": { "staging": staging } })).unwrap()
-}
-
-/// What a Kustomization of the cluster `staging` says at a minute, as Flux writes it.
-fn say(name: &str, minute: i64, commit: &str, reason: &str, message: &str) -> Fact {
-    let mut metadata = json!({ "revision": format!("main@sha1:{commit}") });
-    if reason == "ReconciliationSucceeded" {
-        metadata.as_object_mut().unwrap().insert("commit_status".to_owned(), "update".into());
-    }
-    let event = json!({
-        "involvedObject": {
-            "kind": "Kustomization", "namespace": "flux-system", "name": name, "uid": name,
-            "resourceVersion": (minute * 10).to_string(),
-        },
-        "severity": "info", "reason": reason, "message": message, "metadata": metadata,
-        "timestamp": at(minute), "reportingController": "kustomize-controller",
-    });
-    let cluster = "staging".parse().unwrap();
-    match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {
-        Ingested::Fact(fact) => *fact,
-        other => panic!("{other:?}"),
-    }
-}
-
-const FINISHED: &str = "Reconciliation finished in 202.966872ms, next run in 10m0s";
-const CHECKED: &str = "Health check passed in 25.124446ms";
-
-fn brain(policy: Policy, facts: &[Fact]) -> Brain {
-    let mut brain = Brain::new(policy);
-    brain.load(facts.iter().cloned());
-    brain
-}
+use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say};
 
 #[track_caller]
 fn only(findings: &[Finding], code: FindingCode, subject: &str) {

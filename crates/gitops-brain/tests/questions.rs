@@ -1,0 +1,164 @@
+//! What can be asked of a brain, beside the status of one commit.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
+
+mod said;
+
+use gitops_brain::{
+    Ancestry, Brain, Fact, FactBody, Outcome, Parents, Policy, Position, Query, QueryError,
+    ReconcilerFilter, Registration, RolloutFilter, Watch,
+};
+
+use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say};
+
+const APPS: &str = "staging/Kustomization/flux-system/apps";
+
+fn registered(commit: &str, minute: i64, app: &str) -> Fact {
+    let environment: gitops_brain::EnvironmentName = "staging".parse().unwrap();
+    let declared = policy(&[APPS]).of(&environment);
+    let mut told = Registration::new(environment, commit.parse().unwrap(), &declared);
+    told.terms.labels.insert("app".to_owned(), app.to_owned());
+    Fact::new(at(minute), FactBody::Registered(told))
+}
+
+/// A is healthy, and B, which comes after it, is under way.
+fn two_rollouts() -> Brain {
+    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let facts = [
+        Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![parents]))),
+        registered(A, 0, "shop"),
+        say("apps", 1, A, "Progressing", "Deployment/shop/web created"),
+        say("apps", 2, A, "Progressing", CHECKED),
+        say("apps", 2, A, "ReconciliationSucceeded", FINISHED),
+        registered(B, 5, "blog"),
+        say("apps", 6, B, "Progressing", "Deployment/shop/web configured"),
+    ];
+    brain(policy(&[APPS]), &facts)
+}
+
+#[test]
+fn the_statuses_of_a_commit_are_those_in_all_environments() {
+    let brain = two_rollouts();
+    let statuses = brain.statuses(A.parse().unwrap(), at(7));
+    let told: Vec<_> =
+        statuses.iter().map(|status| (status.environment.as_str(), status.outcome)).collect();
+    assert_eq!(told, [("staging", Outcome::Succeeded)]);
+}
+
+#[test]
+fn without_a_policy_the_clusters_are_environments() {
+    let facts = [say("apps", 1, A, "Progressing", CHECKED), registered(B, 1, "shop")];
+    let brain = brain(Policy::default(), &facts);
+    for commit in [A, B] {
+        let statuses = brain.statuses(commit.parse().unwrap(), at(2));
+        assert_eq!(statuses.len(), 1, "{commit}");
+    }
+}
+
+#[test]
+fn a_commit_is_found_by_what_its_id_begins_with() {
+    let brain = two_rollouts();
+    let resolve = |text: &str| brain.resolve(text);
+    assert_eq!(resolve(A).unwrap().to_string(), A);
+    assert_eq!(resolve("5394cb7").unwrap().to_string(), A);
+    assert_eq!(resolve("84539404F").unwrap().to_string(), B);
+    assert!(matches!(resolve("5394cb8"), Err(QueryError::CommitUnknown { .. })));
+    assert!(matches!(resolve("5394cb7e"), Err(QueryError::CommitUnknown { .. })));
+    assert!(matches!(resolve("5394cb"), Err(QueryError::CommitMalformed { .. })));
+    assert!(matches!(resolve("5394cbx7"), Err(QueryError::CommitMalformed { .. })));
+}
+
+#[test]
+fn an_ambiguous_beginning_is_told_with_how_many_have_it() {
+    let alike = "5394cb7f00000000000000000000000000000000";
+    let facts = [registered(A, 0, "shop"), registered(alike, 0, "shop")];
+    let brain = brain(policy(&[APPS]), &facts);
+    let Err(QueryError::CommitAmbiguous { count, .. }) = brain.resolve("5394cb7") else {
+        panic!("two commits begin with it");
+    };
+    assert_eq!(count, 2);
+    assert_eq!(brain.resolve("5394cb7f4").unwrap().to_string(), A);
+}
+
+#[test]
+fn reconcilers_are_listed_by_environment_and_cluster() {
+    let brain = two_rollouts();
+    let names = |filter: &ReconcilerFilter| {
+        brain.reconcilers(filter).iter().map(|one| one.reconciler.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&ReconcilerFilter::default()), [APPS]);
+    let cluster = |name: &str| ReconcilerFilter::default().cluster(name.parse().unwrap());
+    assert_eq!(names(&cluster("staging")), [APPS]);
+    assert!(names(&cluster("production")).is_empty());
+    let environment = |name: &str| ReconcilerFilter::default().environment(name.parse().unwrap());
+    assert_eq!(names(&environment("staging")), [APPS]);
+    assert!(names(&environment("production")).is_empty());
+}
+
+#[test]
+fn rollouts_are_listed_newest_first_by_outcome_label_and_place() {
+    let brain = two_rollouts();
+    let commits = |filter: &RolloutFilter| {
+        brain.rollouts(filter, at(7)).iter().map(|one| one.commit.to_string()).collect::<Vec<_>>()
+    };
+    let mut filter = RolloutFilter::default();
+    assert_eq!(commits(&filter), [B, A]);
+    filter.limit = Some(1);
+    assert_eq!(commits(&filter), [B]);
+    filter.after = Some(Position {
+        registered_at: at(5),
+        environment: "staging".parse().unwrap(),
+        commit: B.parse().unwrap(),
+    });
+    assert_eq!(commits(&filter), [A]);
+    let mut filter = RolloutFilter::default();
+    filter.outcome = Some(Outcome::Succeeded);
+    assert_eq!(commits(&filter), [A]);
+    let mut filter = RolloutFilter::default();
+    filter.labels.insert("app".to_owned(), "blog".to_owned());
+    assert_eq!(commits(&filter), [B]);
+    let mut filter = RolloutFilter::default();
+    filter.environment = Some("production".parse().unwrap());
+    assert!(commits(&filter).is_empty());
+}
+
+#[test]
+fn a_cluster_is_told_with_when_it_was_heard() {
+    let clusters = two_rollouts().clusters();
+    assert_eq!(clusters.len(), 1);
+    let cluster = clusters.first().unwrap();
+    assert_eq!((&*cluster.cluster, cluster.reconcilers, cluster.refused), ("staging", 1, 0));
+    assert_eq!((cluster.first_heard_at, cluster.last_heard_at), (at(1), at(6)));
+}
+
+#[test]
+fn what_a_crash_kept_from_the_journal_is_told_until_it_is_recorded() {
+    let mut brain = two_rollouts();
+    let unrecorded = brain.unrecorded();
+    assert_eq!(unrecorded.len(), 1, "{unrecorded:?}");
+    let staging = "staging".parse().unwrap();
+    for body in unrecorded {
+        brain.apply(&Fact::new(at(8), body), at(8));
+    }
+    let settled: Vec<_> = brain.settlements(&staging, A.parse().unwrap()).collect();
+    assert_eq!(
+        settled.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(),
+        [(0, Outcome::Succeeded)]
+    );
+    assert!(brain.unrecorded().is_empty());
+}
+
+#[test]
+fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
+    let mut brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let Watch::Waiting(kept) = brain.watch(query.clone(), None, at(7)).unwrap() else {
+        panic!("B is under way");
+    };
+    let Watch::Waiting(given_up) = brain.watch(query, None, at(7)).unwrap() else {
+        panic!("B is under way");
+    };
+    brain.unwatch(given_up);
+    let effects = brain.apply(&say("apps", 7, B, "Progressing", CHECKED), at(7));
+    assert_eq!(effects.woken, [kept]);
+}

@@ -1,0 +1,47 @@
+//! What Kustomizations of one cluster say, and brains that heard it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use gitops_brain::{Brain, Fact, Ingested, Policy, observe};
+use serde_json::json;
+
+pub(crate) const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
+pub(crate) const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
+
+pub(crate) fn at(minutes: i64) -> DateTime<Utc> {
+    "2026-11-23T13:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
+}
+
+pub(crate) fn policy(reconcilers: &[&str]) -> Policy {
+    let staging = json!({ "reconcilers": reconcilers });
+    serde_json::from_value(json!({ "environments": { "staging": staging } })).unwrap()
+}
+
+/// What a Kustomization of the cluster `staging` says at a minute, as Flux writes it.
+pub(crate) fn say(name: &str, minute: i64, commit: &str, reason: &str, message: &str) -> Fact {
+    let mut metadata = json!({ "revision": format!("main@sha1:{commit}") });
+    if reason == "ReconciliationSucceeded" {
+        metadata.as_object_mut().unwrap().insert("commit_status".to_owned(), "update".into());
+    }
+    let event = json!({
+        "involvedObject": {
+            "kind": "Kustomization", "namespace": "flux-system", "name": name, "uid": name,
+            "resourceVersion": (minute * 10).to_string(),
+        },
+        "severity": "info", "reason": reason, "message": message, "metadata": metadata,
+        "timestamp": at(minute), "reportingController": "kustomize-controller",
+    });
+    let cluster = "staging".parse().unwrap();
+    match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {
+        Ingested::Fact(fact) => *fact,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) const FINISHED: &str = "Reconciliation finished in 202.966872ms, next run in 10m0s";
+pub(crate) const CHECKED: &str = "Health check passed in 25.124446ms";
+
+pub(crate) fn brain(policy: Policy, facts: &[Fact]) -> Brain {
+    let mut brain = Brain::new(policy);
+    brain.load(facts.iter().cloned());
+    brain
+}

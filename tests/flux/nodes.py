@@ -1,10 +1,11 @@
-"""What a cluster with nodes would say of its Deployments: those whose image runs become ready, the others never
-do. There are no Pods."""
+"""What a cluster with nodes would say of its Deployments. There are no Pods: a Deployment is ready at once, is
+given up if its image has the tag `broken`, and makes no progress for as long as the scenario holds it."""
 
 from __future__ import annotations
 
 import threading
 from datetime import datetime, timezone
+from enum import Enum
 from typing import Any
 
 from kubernetes import Kubernetes, Object
@@ -23,7 +24,7 @@ class Nodes(threading.Thread):
         self.fault: Exception | None = None
 
     def hold(self, namespace: str, name: str) -> None:
-        """Keeps this Deployment from becoming ready, whatever its image is."""
+        """Keeps this Deployment from becoming ready."""
         self._held.add((namespace, name))
 
     def release(self, namespace: str, name: str) -> None:
@@ -45,17 +46,29 @@ class Nodes(threading.Thread):
         deployment |= {"apiVersion": "apps/v1", "kind": "Deployment"}
         metadata = deployment["metadata"]
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-        is_held = (metadata["namespace"], metadata["name"]) in self._held
-        is_ready = not is_held and not image.endswith(f":{BROKEN}")
-        wanted = status(metadata["generation"], deployment["spec"]["replicas"], is_ready)
+        state = State.READY
+        if (metadata["namespace"], metadata["name"]) in self._held:
+            state = State.STARTING
+        elif image.endswith(f":{BROKEN}"):
+            state = State.GIVEN_UP
+        wanted = status(metadata["generation"], deployment["spec"]["replicas"], state)
         now = deployment.get("status", {})
         is_so = all(now.get(field, 0) == value for field, value in wanted.items() if field != "conditions")
         if not is_so:
             self._api.patch(deployment, {"status": wanted}, "/status")
 
 
-def status(generation: int, replicas: int, is_ready: bool) -> dict[str, Any]:
-    """What the controller of Deployments writes, once the Pods are as they will be."""
+class State(Enum):
+    """What becomes of the newest Pods, and the reason of the condition `Progressing`."""
+
+    STARTING = "ReplicaSetUpdated"
+    READY = "NewReplicaSetAvailable"
+    GIVEN_UP = "ProgressDeadlineExceeded"
+
+
+def status(generation: int, replicas: int, state: State) -> dict[str, Any]:
+    """What the controller of Deployments writes."""
+    is_ready = state is State.READY
     ready = replicas if is_ready else 0
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -77,9 +90,7 @@ def status(generation: int, replicas: int, is_ready: bool) -> dict[str, Any]:
         "availableReplicas": ready,
         "unavailableReplicas": replicas - ready,
         "conditions": [
-            condition(
-                "Available", is_ready, "MinimumReplicasAvailable" if is_ready else "MinimumReplicasUnavailable"
-            ),
-            condition("Progressing", True, "NewReplicaSetAvailable" if is_ready else "ReplicaSetUpdated"),
+            condition("Available", is_ready, f"MinimumReplicas{'Available' if is_ready else 'Unavailable'}"),
+            condition("Progressing", state is not State.GIVEN_UP, state.value),
         ],
     }

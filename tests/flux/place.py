@@ -56,7 +56,8 @@ class Place:
         usual = {
             "interval": "5s",
             "retryInterval": "2s",
-            "timeout": "6s",
+            # Less is not taken: kustomize-controller waits for 30 s at least.
+            "timeout": "30s",
             "path": f"./{name}",
             "prune": True,
             "wait": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
 import os
@@ -114,6 +115,11 @@ class _Backend(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer(self._body())
+
+    def handle(self) -> None:
+        # A controller that is stopped takes its connections with it.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Says nothing: the controllers poll every second."""

@@ -46,7 +46,7 @@ class Scenario(Place):
     def _serve(self, expected: tuple[str, ...], sender: str, more: str, authority: Path | None) -> Brain:
         names = [one if "/" in one else f"staging/Kustomization/{self.namespace}/{one}" for one in expected]
         listed = ", ".join(f'"{name}"' for name in names)
-        config = f"[clusters.staging]\n{sender}\n[environments.staging]\nreconcilers = [{listed}]\n{more}"
+        config = f"[clusters.staging]\n{sender}\n[environments.staging]\nreconcilers = [{listed}]\n{more}\n"
         self.brain = Brain(self.folder / "brain", config, authority)
         self._stops.append(self.brain.stop)
         self.brain.start()
@@ -98,7 +98,7 @@ class Scenario(Place):
 
 
 def deployment(name: str, tag: str) -> str:
-    """A Deployment in YAML; one whose tag is `broken` never becomes ready."""
+    """A Deployment in YAML; one whose tag is `broken` does not become ready."""
     return f"""apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: {name}}}

@@ -35,7 +35,8 @@ def test_health_check_fails(scenario: Scenario, applied: str) -> None:
     broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
     verdict = scenario.wait(broken)
     assert verdict.exit == 1, verdict
-    assert verdict.reconciler("apps")["event"]["reason"] == "HealthCheckFailed"
+    event = verdict.reconciler("apps")["event"]
+    assert (event["reason"], "failed early" in event["message"]) == ("HealthCheckFailed", True)
     assert f"Deployment/{scenario.namespace}/web" in verdict.said
     fix = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
     verdict = scenario.wait(fix)
@@ -44,7 +45,7 @@ def test_health_check_fails(scenario: Scenario, applied: str) -> None:
 
 
 def test_recovery_at_the_same_revision(scenario: Scenario, applied: str) -> None:
-    """A health check that fails, and passes when Flux tries again"""
+    """A health check that times out, and passes when Flux tries again"""
     scenario.cluster.nodes.hold(scenario.namespace, "web")
     slow = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
     verdict = scenario.wait(slow)
@@ -67,14 +68,16 @@ def test_grace(scenario: Scenario, applied: str) -> None:
 
 
 def test_commit_during_health_check(scenario: Scenario, applied: str) -> None:
-    """A commit during a health check that fails: the first is red, then covered"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    """A commit during a health check that times out: the first is red, then covered"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
     waiting = scenario.waiting(first)
     scenario.until(first, reason="checking_health")
     second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
-    later = scenario.wait(second)
     verdict = scenario.result(waiting)
     assert verdict.exit == 1, verdict
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    later = scenario.wait(second)
     assert later.exit == 0, later
     assert scenario.brain.status(first)["outcome"] == "succeeded"
 
@@ -94,28 +97,32 @@ def test_commit_during_health_check_that_passes(scenario: Scenario, applied: str
 
 def test_canceled_health_check(scenario: Scenario, applied: str, canceling: None) -> None:
     """The same with CancelHealthCheckOnNewRevision: the first is not red, but covered"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
     waiting = scenario.waiting(first)
     scenario.until(first, reason="checking_health")
     second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    eventually("it is canceled", lambda: scenario.heard("HealthCheckCanceled", first))
+    assert scenario.brain.status(first)["outcome"] == "in_progress"
+    scenario.cluster.nodes.release(scenario.namespace, "web")
     verdict = scenario.result(waiting)
-    assert scenario.heard("HealthCheckCanceled", first)
     assert verdict.exit == 0, verdict
     assert verdict.reconciler("apps")["via"] == second
     assert scenario.wait(second).exit == 0
 
 
 def test_canceled_health_check_then_failure(scenario: Scenario, applied: str, canceling: None) -> None:
-    """With CancelHealthCheckOnNewRevision, and the second fails: the first is not green"""
+    """With CancelHealthCheckOnNewRevision, and the second does not mend it: neither is green"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
     first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
-    waiting = scenario.waiting(first, timeout="25s")
+    waiting = scenario.waiting(first, timeout="20s")
     scenario.until(first, reason="checking_health")
     second = scenario.repository.push({"README.md": "Words"})
-    later = scenario.wait(second)
-    assert later.exit == 1, later
+    eventually("it is canceled", lambda: scenario.heard("HealthCheckCanceled", first))
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    assert scenario.wait(second).exit == 1
     verdict = scenario.result(waiting)
     assert verdict.exit in (1, 3), verdict
-    assert not scenario.brain.status(first)["live"] or scenario.brain.status(first)["state"] != "healthy"
 
 
 def test_drift(scenario: Scenario, applied: str) -> None:

@@ -6,8 +6,9 @@ import http.client
 import http.server
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 # What a connection has for itself, and the request does not.
@@ -61,6 +62,11 @@ class Recorder:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def write(self, path: Path) -> None:
+        """Keeps all of them, each on a line, in the order in which they came."""
+        lines = [json.dumps(asdict(one) | {"body": one.body.decode()}) + "\n" for one in self.requests]
+        path.write_text("".join(lines))
 
     def pass_on(self, request: http.server.BaseHTTPRequestHandler, port: int) -> None:
         at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -59,6 +59,8 @@ class Scenario(Place):
         return f'{field} = ["file:{path}"]'
 
     def end(self) -> None:
+        if hasattr(self, "recorder"):
+            self.recorder.write(self.folder / "requests.jsonl")
         self.clear()
         for stop in self._stops:
             stop()

@@ -22,7 +22,7 @@ kind: HelmRelease
 metadata: {{name: web}}
 spec:
   interval: 10s
-  timeout: 4s
+  timeout: 15s
   targetNamespace: {namespace}
   chart:
     spec:
@@ -49,7 +49,7 @@ def installed(helm: None, scenario: Scenario) -> str:
     first = scenario.repository.push(dict(files))
     scenario.serve("apps")
     scenario.source()
-    scenario.kustomization(timeout="20s")
+    scenario.kustomization()
     verdict = scenario.wait(first)
     assert verdict.exit == 0, verdict
     return first
@@ -92,4 +92,5 @@ def test_helm_chart_alone(scenario: Scenario, installed: str) -> None:
     chart = {"charts/web/templates/deployment.yaml": deployment("web", "broken")}
     changed = scenario.repository.push(dict(chart))
     verdict = scenario.wait(changed, timeout="20s")
+    print(verdict)
     assert verdict.exit != 0, verdict

@@ -94,6 +94,14 @@ class Brain:
     def stop(self) -> None:
         self._program.stop()
 
+    def configure(self, old: str, new: str) -> None:
+        """Changes its configuration, and tells it so."""
+        path = self.folder / "brain.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        self._program.reload()
+
     def get(self, path: str) -> dict[str, Any]:
         """An answer of the HTTP API."""
         headers = {"Authorization": f"Bearer {TOKEN}"}

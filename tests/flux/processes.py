@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -55,6 +56,11 @@ class Program:
         if self.process is None or self.process.poll() is not None:
             raise RuntimeError(f"{self.command[0]} has ended:\n{self.log.read_text()[-3000:]}")
         return True
+
+    def reload(self) -> None:
+        """Tells it to read its configuration again."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """Ends it in order; if it does not, kills it."""

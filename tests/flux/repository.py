@@ -101,6 +101,10 @@ class Repository:
         """Makes a branch on the server."""
         git(self.checkout, "push", "--quiet", "origin", f"{commit}:refs/heads/{name}")
 
+    def tag(self, name: str, commit: str) -> None:
+        """Tags a commit on the server."""
+        git(self.checkout, "push", "--quiet", "origin", f"{commit}:refs/tags/{name}")
+
     def force_back(self, commit: str) -> None:
         """Takes the branch back to an earlier commit, as a forced push does."""
         git(self.checkout, "reset", "--quiet", "--hard", commit)

@@ -124,6 +124,59 @@ def test_forced_back(scenario: Scenario, applied: str) -> None:
     assert scenario.wait(applied).exit == 0
 
 
+def test_forced_elsewhere(scenario: Scenario, applied: str) -> None:
+    """A forced push that puts another commit in the place of one"""
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    assert scenario.wait(second).exit == 0
+    scenario.repository.force_back(applied)
+    other = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    verdict = scenario.wait(other)
+    assert verdict.exit == 0, verdict
+    status = scenario.brain.status(second)
+    assert (status["state"], status["live"]) == ("pending", False)
+    assert status["reason"] in ("rolled_back", "diverged")
+
+
+def test_reverted(scenario: Scenario, applied: str) -> None:
+    """A commit and its revert in one push: nothing changes, and both count as delivered"""
+    change = scenario.repository.commit({"apps/settings.yaml": SETTINGS.replace("blue", "red")})
+    revert = scenario.repository.push({"apps/settings.yaml": SETTINGS})
+    assert scenario.wait(revert).exit == 0
+    verdict = scenario.wait(change)
+    assert verdict.exit == 0, verdict
+    assert verdict.reconciler("apps")["via"] == revert
+
+
+def test_ignored_path(scenario: Scenario) -> None:
+    """A commit that changes only what the source ignores: the same artifact under another revision"""
+    scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.serve("apps")
+    scenario.source(ignore="/*\n!/apps\n")
+    scenario.kustomization()
+    assert scenario.wait("HEAD").exit == 0
+    ignored = scenario.repository.push({"README.md": "Words"})
+    verdict = scenario.wait(ignored)
+    assert verdict.exit == 0, verdict
+
+
+def test_tag(scenario: Scenario) -> None:
+    """A source that follows tags: what is pushed is not live, what is tagged is"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.repository.tag("v1.0.0", first)
+    scenario.serve("apps")
+    scenario.source(ref={"semver": ">=1.0.0"})
+    scenario.kustomization()
+    assert scenario.wait(first).exit == 0
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    verdict = scenario.wait(second, timeout="8s")
+    assert verdict.exit == 3, verdict
+    assert verdict.reconciler("apps")["reason"] == "waiting"
+    scenario.repository.tag("v1.0.1", second)
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+    assert verdict.reconciler("apps")["head"] == f"v1.0.1@sha1:{second}"
+
+
 def test_path_missing(scenario: Scenario) -> None:
     """The path of the Kustomization is not there, and then it is"""
     # Flux has one reason for this and for an artifact that it cannot load, which mends itself.

@@ -56,6 +56,38 @@ def test_recovery_at_the_same_revision(scenario: Scenario, applied: str) -> None
     assert scenario.wait(slow).exit == 0
 
 
+def test_degraded(scenario: Scenario, applied: str) -> None:
+    """What was healthy stops to be, without a commit; and it recovers"""
+    scenario.cluster.nodes.hold(scenario.namespace, "web")
+    scenario.until(applied, state="failed")
+    scenario.cluster.nodes.release(scenario.namespace, "web")
+    status = scenario.until(applied, state="healthy")
+    assert (status["outcome"], status["first_settled"]["outcome"]) == ("succeeded", "succeeded")
+
+
+def test_noop_commit_on_failure(scenario: Scenario, applied: str) -> None:
+    """A commit that changes nothing, while what is there fails: neither is green"""
+    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    assert scenario.wait(broken).exit == 1
+    noop = scenario.repository.push({"README.md": "Words"})
+    verdict = scenario.wait(noop)
+    assert verdict.exit == 1, verdict
+    assert scenario.brain.status(broken)["outcome"] == "failed"
+
+
+def test_health_checks_list(scenario: Scenario) -> None:
+    """A Kustomization with a list of health checks instead of `wait: true`"""
+    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1"), "apps/db.yaml": deployment("db", "1")})
+    scenario.serve("apps")
+    scenario.source()
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": scenario.namespace}
+    scenario.kustomization(wait=False, healthChecks=[web])
+    assert scenario.wait(first).exit == 0
+    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    verdict = scenario.wait(broken)
+    assert verdict.exit == 1, verdict
+
+
 def test_grace(scenario: Scenario, applied: str) -> None:
     """The same, where CI gives a failure time to mend itself"""
     scenario.cluster.nodes.hold(scenario.namespace, "web")

@@ -88,9 +88,25 @@ def test_helm_upgrade_fails(scenario: Scenario, installed: str) -> None:
 
 
 def test_helm_chart_alone(scenario: Scenario, installed: str) -> None:
-    """A commit that changes the chart alone"""
+    """A commit that changes the chart alone, so that its upgrade fails"""
     chart = {"charts/web/templates/deployment.yaml": deployment("web", "broken")}
     changed = scenario.repository.push(dict(chart))
-    verdict = scenario.wait(changed, timeout="20s")
-    print(verdict)
+    verdict = scenario.wait(changed)
+    assert verdict.exit == 1, verdict
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="Flux's health check of a HelmRelease passes before helm-controller has seen the new chart: green, too soon",
+)
+def test_helm_chart_alone_and_late(scenario: Scenario, installed: str) -> None:
+    """The same, where helm-controller is slower than the health check of the Kustomization"""
+    helm = scenario.cluster.flux.helm
+    helm.stop()
+    try:
+        chart = {"charts/web/templates/deployment.yaml": deployment("web", "broken")}
+        changed = scenario.repository.push(dict(chart))
+        verdict = scenario.wait(changed, timeout="20s")
+    finally:
+        helm.start()
     assert verdict.exit != 0, verdict

@@ -7,8 +7,10 @@ import pytest
 from certificates import Authority
 from kubernetes import secret
 from place import ALERT, PROVIDER
-from scenario import Scenario, deployment
+from processes import eventually
+from scenario import KEY, Scenario, deployment
 
+NEW = "another key of staging, long enough"
 BEARER = "the token of staging, long enough"
 CLIENT = "staging.flux.example.com"
 
@@ -54,6 +56,25 @@ def test_client_certificate(scenario: Scenario, name: str) -> None:
         verdict = scenario.wait(first, timeout="10s")
         assert verdict.exit == 3, verdict
         assert verdict.reconciler("apps")["reason"] == "never_heard"
+
+
+def test_key_rotation(scenario: Scenario) -> None:
+    """The key of a cluster is changed as docs/operating.md says"""
+    scenario.serve("apps")
+    assert scenario.wait(change(scenario)).exit == 0
+    before, new = scenario.secret("hmac_keys", KEY), scenario.secret("hmac_keys", NEW, "new")
+    both = before.replace("[", new.removeprefix("hmac_keys = ").replace("]", ", "))
+    scenario.brain.configure(before, both)
+    scenario.connect(scenario.recorder.url, NEW)
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    assert scenario.wait(second).exit == 0
+    scenario.brain.configure(both, new)
+    third = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    assert scenario.wait(third).exit == 0
+    assert {one.answered for one in scenario.recorder.requests} <= {200, 202}
+    # And the old one is good for nothing any longer.
+    scenario.connect(scenario.recorder.url, KEY)
+    eventually("the old key is refused", lambda: scenario.recorder.requests[-1].answered == 401)
 
 
 def change(scenario: Scenario) -> str:

@@ -45,6 +45,30 @@ def test_dependency_not_ready(scenario: Scenario) -> None:
     assert verdict.exit == 0, verdict
 
 
+def test_one_of_two_changes(scenario: Scenario) -> None:
+    """Two Kustomizations, of which a commit changes one"""
+    commit = both(scenario, "1", "infra", "apps")
+    assert scenario.wait(commit).exit == 0
+    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+    assert {one["state"] for one in verdict.status["reconcilers"]} == {"healthy"}
+
+
+def test_learned(scenario: Scenario) -> None:
+    """An environment that expects whatever reports"""
+    files = {"infra/db.yaml": deployment("db", "broken"), "apps/web.yaml": deployment("web", "1")}
+    commit = scenario.repository.push(dict(files))
+    scenario.serve("staging/Kustomization/*/*", more='learning = "5s"')
+    scenario.source()
+    scenario.kustomization("apps")
+    verdict = scenario.wait(commit)
+    assert verdict.exit == 0, verdict
+    scenario.kustomization("infra")
+    fails = scenario.until(commit, state="failed")
+    assert len(fails["reconcilers"]) == 2
+
+
 def test_suspended(scenario: Scenario) -> None:
     """A Kustomization that is suspended, and resumed"""
     first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})

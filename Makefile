@@ -6,7 +6,13 @@ NODE ?= node
 NPM ?= npm
 TOOLS := $(CURDIR)/target/tools
 DENY := $(TOOLS)/bin/cargo-deny
-DENY_VERSION := 0.20.2
+LLVM_COV := $(TOOLS)/bin/cargo-llvm-cov
+MUTANTS := $(TOOLS)/bin/cargo-mutants
+SEMVER := $(TOOLS)/bin/cargo-semver-checks
+VERSION_deny := 0.20.2
+VERSION_llvm-cov := 0.9.1
+VERSION_mutants := 27.1.0
+VERSION_semver-checks := 0.51.0
 
 .PHONY: help
 help: ## List the targets.
@@ -120,7 +126,7 @@ test-flux: ## Real Flux controllers against a real API server: some 40 scenarios
 	@command -v etcd >/dev/null || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
 	$(PYTHON) tests/flux/tools.py
-	$(call pytest,flux,,-rs $(if $(TABLE),--table $(CURDIR)/docs/quality.md))
+	$(call pytest,flux,,-rs $(if $(TABLE),--table=$(CURDIR)/docs/quality.md))
 	cd tests/flux && $(VENV)-flux/bin/python -m mypy --strict .
 
 .PHONY: screenshots
@@ -168,9 +174,9 @@ deny: $(DENY)
 audit: $(DENY) ## Check the dependencies against the advisory database (needs the network).
 	$(DENY) --locked check advisories
 
-# Optimising the tool would take longer than it runs.
-$(DENY):
-	$(CARGO) install --locked --debug --root $(TOOLS) --version $(DENY_VERSION) cargo-deny
+# Optimising a tool would take longer than it runs.
+$(TOOLS)/bin/cargo-%:
+	$(CARGO) install --locked --debug --root $(TOOLS) --version $(VERSION_$*) cargo-$*
 
 .PHONY: test-long
 test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashes, 2 replicas killed 50 times each.
@@ -228,16 +234,8 @@ bench-peers: wheels npm-package ## Measure beside what one would write in Go, Py
 	NODE_PATH=$(NODE_HOME)/bench/node_modules GITOPS_BRAIN_BENCH_GO=$(NODE_HOME)/bench/ingest \
 		$(VENV)-bench/bin/python benches/peers/run.py $(SECTIONS)
 
-# The tools that look at the core, each built once.
-MUTANTS := $(TOOLS)/bin/cargo-mutants
-LLVM_COV := $(TOOLS)/bin/cargo-llvm-cov
-SEMVER := $(TOOLS)/bin/cargo-semver-checks
-$(MUTANTS):
-	$(CARGO) install --locked --debug --root $(TOOLS) --version 27.1.0 cargo-mutants
-$(LLVM_COV):
-	$(CARGO) install --locked --debug --root $(TOOLS) --version 0.9.1 cargo-llvm-cov
-$(SEMVER):
-	$(CARGO) install --locked --debug --root $(TOOLS) --version 0.51.0 cargo-semver-checks
+# What looks at the core: its own tests, and the vectors.
+CORE_TESTS := --lib --test properties --test findings --test questions --test conformance
 
 # Which of the shards, as 0/8.
 SHARD ?= 0/1
@@ -245,11 +243,10 @@ SHARD ?= 0/1
 .PHONY: mutants
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
 	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain --test-package gitops-brain,gitops-brain-tests \
-		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked \
-		--lib --test properties --test findings --test questions --test conformance
+		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked $(CORE_TESTS)
 
 # The version of the compiler's LLVM; rustup's component llvm-tools would do as well.
-LLVM := $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 
 .PHONY: coverage
 coverage: $(LLVM_COV) ## Which lines of the core its tests and the vectors reach.
@@ -257,7 +254,7 @@ coverage: $(LLVM_COV) ## Which lines of the core its tests and the vectors reach
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq llvm-$(LLVM) >/dev/null; }
 	LLVM_COV=$$(command -v llvm-cov-$(LLVM)) LLVM_PROFDATA=$$(command -v llvm-profdata-$(LLVM)) PATH=$(TOOLS)/bin:$$PATH \
 		$(CARGO) llvm-cov --locked -p gitops-brain -p gitops-brain-tests \
-		--lib --test properties --test findings --test questions --test conformance --summary-only \
+		$(CORE_TESTS) --summary-only \
 		--ignore-filename-regex '/(tests|bindings|fuzz|benches)/|gitops-brain-(journal|server|cli|release)/'
 
 .PHONY: semver

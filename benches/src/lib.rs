@@ -169,11 +169,8 @@ pub fn world(reconcilers: u64, commits: u64) -> Brain {
     brain
 }
 
-/// The process's resident memory in bytes; 0 where there is no `/proc`.
+/// The memory that this process holds, in bytes; 0 where that is not told.
 #[must_use]
 pub fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 =
-        status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    pages * 4096
+    server::memory(std::process::id()).unwrap_or_default()
 }

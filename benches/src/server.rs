@@ -53,11 +53,20 @@ impl Process {
     ///
     /// If it is gone, or this is not Linux.
     pub fn memory(&self) -> Result<u64, Failure> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
-        Ok(kilobytes.parse::<u64>()? * 1024)
+        memory(self.child.id())
     }
+}
+
+/// How much memory a process holds, in bytes.
+///
+/// # Errors
+///
+/// If it is gone, or this is not Linux.
+pub fn memory(process: u32) -> Result<u64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
 impl Drop for Process {

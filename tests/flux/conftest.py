@@ -68,6 +68,15 @@ def scenario(request: pytest.FixtureRequest, cluster: Cluster, git: GitServer, t
     assert cluster.nodes.fault is None, f"the nodes could not say what is so: {cluster.nodes.fault}"
 
 
+@pytest.fixture
+def applied(scenario: Scenario) -> str:
+    """The first commit, applied."""
+    first = scenario.deploy("1")
+    scenario.follow()
+    assert scenario.wait(first).exit == 0
+    return first
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", type=Path, help="the document in which the table of scenarios is written anew")
 

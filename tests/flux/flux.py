@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import requests
@@ -39,12 +41,27 @@ class Controller:
     def stop(self) -> None:
         self._program.stop()
 
-    def kill(self) -> None:
-        self._program.kill()
+    @contextlib.contextmanager
+    def away(self, killed: bool = False) -> Iterator[None]:
+        """Stops it for a while, in order or not."""
+        if killed:
+            self._program.kill()
+        else:
+            self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
-    def restart(self, *more: str) -> None:
-        self.stop()
-        self.start(*more)
+    @contextlib.contextmanager
+    def with_arguments(self, *more: str) -> Iterator[None]:
+        """Starts it anew with these arguments, for a while."""
+        with self.away():
+            self.start(*more)
+            try:
+                yield
+            finally:
+                self.stop()
 
     def _is_ready(self) -> bool:
         try:

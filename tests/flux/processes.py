@@ -45,7 +45,9 @@ class Program:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, is_ready: Callable[[], bool], *more: str) -> None:
-        """Starts it with these further arguments, and waits until it is ready."""
+        """Starts it with these further arguments, if it does not run, and waits until it is ready."""
+        if self.process is not None:
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, *more], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

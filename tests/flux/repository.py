@@ -8,6 +8,7 @@ import http.server
 import os
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 # Whatever the machine's configuration is, and whoever runs the tests.
@@ -50,12 +51,17 @@ class GitServer:
         return Repository(f"{self.url}/{name}", self.folder / f"{name}-checkout")
 
     def stop(self) -> None:
-        """Connections are refused from now on."""
         self._server.shutdown()
         self._server.server_close()
 
-    def start(self) -> None:
-        self._server = self._listen(self.port)
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Connections are refused for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self._server = self._listen(self.port)
 
     def _listen(self, port: int) -> http.server.ThreadingHTTPServer:
         root = self.folder

@@ -28,6 +28,25 @@ class Scenario(Place):
         self.verdicts: list[Verdict] = []
         self._stops: list[Callable[[], None]] = []
 
+    def deploy(self, tag: str) -> str:
+        """Pushes a Deployment `web` in the folder `apps`, of an image with this tag; the id of the commit."""
+        return self.repository.push({"apps/web.yaml": deployment("web", tag)})
+
+    def follow(self) -> None:
+        """Makes Flux apply the folder `apps`, and starts a server that expects it."""
+        self.serve("apps")
+        self.source()
+        self.kustomization()
+
+    def checking(self, tag: str, timeout: str = "60s") -> tuple[str, Waiting]:
+        """Deploys what is not ready before the nodes release it, and waits for it as CI does: its health is being
+        checked."""
+        self.cluster.nodes.hold(self.namespace, "web")
+        commit = self.deploy(tag)
+        waiting = self.waiting(commit, timeout=timeout)
+        self.until(commit, reason="checking_health")
+        return commit, waiting
+
     def serve(self, *expected: str, sender: str | None = None, more: str = "") -> None:
         """Starts a server that expects these Kustomizations, which knows the cluster by what it sends: by the key,
         if nothing else is said. Each request to it is recorded."""

@@ -11,9 +11,7 @@ from scenario import Scenario, deployment
 def applied(scenario: Scenario) -> str:
     """The first commit, applied: a Deployment and a ConfigMap."""
     first = scenario.repository.push({"apps/web.yaml": deployment("web", "1"), "apps/settings.yaml": SETTINGS})
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
+    scenario.follow()
     assert scenario.wait(first).exit == 0
     return first
 
@@ -23,10 +21,8 @@ SETTINGS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {
 
 def test_first_apply(scenario: Scenario) -> None:
     """The first apply"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
+    first = scenario.deploy("1")
+    scenario.follow()
     verdict = scenario.wait(first)
     assert verdict.exit == 0, verdict
     assert verdict.status["state"] == "healthy"
@@ -35,7 +31,7 @@ def test_first_apply(scenario: Scenario) -> None:
 
 def test_change(scenario: Scenario, applied: str) -> None:
     """A change"""
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     verdict = scenario.wait(second)
     assert verdict.exit == 0, verdict
     assert verdict.reconciler("apps")["head"] == f"main@sha1:{second}"
@@ -66,7 +62,7 @@ def test_broken_yaml(scenario: Scenario, applied: str) -> None:
     assert verdict.exit == 1, verdict
     assert verdict.reconciler("apps")["event"]["reason"] == "BuildFailed"
     assert "web.yaml" in verdict.said
-    fix = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    fix = scenario.deploy("2")
     verdict = scenario.wait(fix)
     assert verdict.exit == 0, verdict
     # The fix contains it.
@@ -80,7 +76,7 @@ def test_dry_run_failure(scenario: Scenario, applied: str) -> None:
     assert verdict.exit == 1, verdict
     assert verdict.reconciler("apps")["event"]["reason"] == "ReconciliationFailed"
     assert "dry-run failed" in verdict.said
-    fix = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    fix = scenario.deploy("3")
     assert scenario.wait(fix).exit == 0
 
 
@@ -112,7 +108,7 @@ def test_two_commits_exact(scenario: Scenario, applied: str) -> None:
 
 def test_forced_back(scenario: Scenario, applied: str) -> None:
     """A forced push back to the commit before"""
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     assert scenario.wait(second).exit == 0
     scenario.repository.force_back(applied)
     status = scenario.until(second, reason="rolled_back")
@@ -126,10 +122,10 @@ def test_forced_back(scenario: Scenario, applied: str) -> None:
 
 def test_forced_elsewhere(scenario: Scenario, applied: str) -> None:
     """A forced push that puts another commit in the place of one"""
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     assert scenario.wait(second).exit == 0
     scenario.repository.force_back(applied)
-    other = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    other = scenario.deploy("3")
     verdict = scenario.wait(other)
     assert verdict.exit == 0, verdict
     status = scenario.brain.status(second)
@@ -149,7 +145,7 @@ def test_reverted(scenario: Scenario, applied: str) -> None:
 
 def test_ignored_path(scenario: Scenario) -> None:
     """A commit that changes only what the source ignores: the same artifact under another revision"""
-    scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.deploy("1")
     scenario.serve("apps")
     scenario.source(ignore="/*\n!/apps\n")
     scenario.kustomization()
@@ -161,13 +157,13 @@ def test_ignored_path(scenario: Scenario) -> None:
 
 def test_tag(scenario: Scenario) -> None:
     """A source that follows tags: what is pushed is not live, what is tagged is"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    first = scenario.deploy("1")
     scenario.repository.tag("v1.0.0", first)
     scenario.serve("apps")
     scenario.source(ref={"semver": ">=1.0.0"})
     scenario.kustomization()
     assert scenario.wait(first).exit == 0
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     verdict = scenario.wait(second, timeout="8s")
     assert verdict.exit == 3, verdict
     assert verdict.reconciler("apps")["reason"] == "waiting"
@@ -187,17 +183,17 @@ def test_path_missing(scenario: Scenario) -> None:
     verdict = scenario.wait(gone)
     assert verdict.exit == 1, verdict
     assert verdict.reconciler("apps")["event"]["reason"] == "ArtifactFailed"
-    back = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    back = scenario.deploy("2")
     assert scenario.wait(back).exit == 0
 
 
 def test_wait_false(scenario: Scenario) -> None:
     """A Kustomization that does not wait"""
-    scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    scenario.deploy("1")
     scenario.serve("apps")
     scenario.source()
     scenario.kustomization(wait=False)
-    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    broken = scenario.deploy("broken")
     verdict = scenario.wait(broken)
     assert verdict.exit == 6, verdict
     assert (verdict.status["state"], verdict.reason) == ("applied", "not_checked")

@@ -8,7 +8,7 @@ import pytest
 
 import conftest
 from place import Cluster, Place
-from scenario import Scenario, deployment
+from scenario import Scenario
 from tools import Tools
 
 KEY = "the key of the second cluster"
@@ -35,7 +35,7 @@ def other(scenario: Scenario, second: Cluster) -> Iterator[Place]:
 
 def test_two_clusters(scenario: Scenario, other: Place) -> None:
     """Green in both clusters"""
-    commit = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    commit = scenario.deploy("1")
     verdict = scenario.wait(commit)
     assert verdict.exit == 0, verdict
     assert len(verdict.status["reconcilers"]) == 2
@@ -43,10 +43,10 @@ def test_two_clusters(scenario: Scenario, other: Place) -> None:
 
 def test_second_cluster_suspended(scenario: Scenario, other: Place) -> None:
     """Green in the first, and suspended in the second: not green until it is there too"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    first = scenario.deploy("1")
     assert scenario.wait(first).exit == 0
     apps = other.kustomization(suspend=True)
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     verdict = scenario.wait(second, timeout="10s")
     assert verdict.exit == 3, verdict
     states = {one["reconciler"].split("/")[0]: one["state"] for one in verdict.status["reconcilers"]}
@@ -58,7 +58,7 @@ def test_second_cluster_suspended(scenario: Scenario, other: Place) -> None:
 def test_second_cluster_fails(scenario: Scenario, other: Place) -> None:
     """Green in the first, and red in the second"""
     other.cluster.nodes.hold(other.namespace, "web")
-    commit = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    commit = scenario.deploy("1")
     verdict = scenario.wait(commit)
     assert verdict.exit == 1, verdict
     other.cluster.nodes.release(other.namespace, "web")

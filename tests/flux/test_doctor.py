@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from place import ALERT
-from scenario import KEY, Scenario, deployment
+from place import ALERT, KUSTOMIZATION
+from scenario import KEY, Scenario
 
 
 def doctor(scenario: Scenario) -> tuple[int, set[tuple[str, str]], str]:
@@ -19,13 +19,9 @@ def doctor(scenario: Scenario) -> tuple[int, set[tuple[str, str]], str]:
     return process.returncode, {(one["code"], one["subject"]) for one in findings}, out + said
 
 
-def test_doctor(scenario: Scenario) -> None:
+def test_doctor(scenario: Scenario, applied: str) -> None:
     """`doctor` finds nothing wrong, and then each of three faults alone"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    apps = scenario.kustomization()
-    assert scenario.wait(first).exit == 0
+    apps = scenario.named(KUSTOMIZATION, "apps")
     code, findings, said = doctor(scenario)
     assert (code, findings) == (0, set()), said
     subject = f"Kustomization/{scenario.namespace}/apps"
@@ -42,7 +38,7 @@ def test_doctor(scenario: Scenario) -> None:
 
     scenario.connect(scenario.recorder.url, "another key than the server's")
     before = len(scenario.recorder.requests)
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     verdict = scenario.wait(second, timeout="8s")
     assert verdict.exit == 3, verdict
     assert {one.answered for one in scenario.recorder.requests[before:]} <= {401, 429}

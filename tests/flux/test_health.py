@@ -11,34 +11,23 @@ from scenario import Scenario, deployment
 
 
 @pytest.fixture
-def applied(scenario: Scenario) -> str:
-    """The first commit, applied."""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
-    assert scenario.wait(first).exit == 0
-    return first
-
-
-@pytest.fixture
 def canceling(scenario: Scenario) -> Iterator[None]:
     """A kustomize-controller that lets a health check be for a newer revision."""
-    kustomize = scenario.cluster.flux.kustomize
-    kustomize.restart("--feature-gates=CancelHealthCheckOnNewRevision=true")
-    yield
-    kustomize.restart()
+    with scenario.cluster.flux.kustomize.with_arguments("--feature-gates=CancelHealthCheckOnNewRevision=true"):
+        yield
 
 
 def test_health_check_fails(scenario: Scenario, applied: str) -> None:
     """A health check that fails, and recovery by the next commit"""
-    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    broken = scenario.deploy("broken")
     verdict = scenario.wait(broken)
     assert verdict.exit == 1, verdict
     event = verdict.reconciler("apps")["event"]
     assert (event["reason"], "failed early" in event["message"]) == ("HealthCheckFailed", True)
     assert f"Deployment/{scenario.namespace}/web" in verdict.said
-    fix = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    # What was delivered stays so.
+    assert scenario.brain.status(applied)["outcome"] == "succeeded"
+    fix = scenario.deploy("3")
     verdict = scenario.wait(fix)
     assert verdict.exit == 0, verdict
     assert scenario.brain.status(broken)["outcome"] == "succeeded"
@@ -47,7 +36,7 @@ def test_health_check_fails(scenario: Scenario, applied: str) -> None:
 def test_recovery_at_the_same_revision(scenario: Scenario, applied: str) -> None:
     """A health check that times out, and passes when Flux tries again"""
     scenario.cluster.nodes.hold(scenario.namespace, "web")
-    slow = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    slow = scenario.deploy("2")
     verdict = scenario.wait(slow)
     assert verdict.exit == 1, verdict
     scenario.cluster.nodes.release(scenario.namespace, "web")
@@ -67,7 +56,7 @@ def test_degraded(scenario: Scenario, applied: str) -> None:
 
 def test_noop_commit_on_failure(scenario: Scenario, applied: str) -> None:
     """A commit that changes nothing, while what is there fails: neither is green"""
-    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    broken = scenario.deploy("broken")
     assert scenario.wait(broken).exit == 1
     noop = scenario.repository.push({"README.md": "Words"})
     verdict = scenario.wait(noop)
@@ -83,7 +72,7 @@ def test_health_checks_list(scenario: Scenario) -> None:
     web = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": scenario.namespace}
     scenario.kustomization(wait=False, healthChecks=[web])
     assert scenario.wait(first).exit == 0
-    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    broken = scenario.deploy("broken")
     verdict = scenario.wait(broken)
     assert verdict.exit == 1, verdict
 
@@ -91,7 +80,7 @@ def test_health_checks_list(scenario: Scenario) -> None:
 def test_grace(scenario: Scenario, applied: str) -> None:
     """The same, where CI gives a failure time to mend itself"""
     scenario.cluster.nodes.hold(scenario.namespace, "web")
-    slow = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    slow = scenario.deploy("2")
     waiting = scenario.waiting(slow, "--failure-grace", "60s", timeout="90s")
     assert scenario.until(slow, state="failed")["reason"] == "failed"
     scenario.cluster.nodes.release(scenario.namespace, "web")
@@ -101,11 +90,8 @@ def test_grace(scenario: Scenario, applied: str) -> None:
 
 def test_commit_during_health_check(scenario: Scenario, applied: str) -> None:
     """A commit during a health check that times out: the first is red, then covered"""
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    waiting = scenario.waiting(first)
-    scenario.until(first, reason="checking_health")
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    first, waiting = scenario.checking("2")
+    second = scenario.deploy("3")
     verdict = scenario.result(waiting)
     assert verdict.exit == 1, verdict
     scenario.cluster.nodes.release(scenario.namespace, "web")
@@ -116,11 +102,8 @@ def test_commit_during_health_check(scenario: Scenario, applied: str) -> None:
 
 def test_commit_during_health_check_that_passes(scenario: Scenario, applied: str) -> None:
     """A commit during a health check that passes: both are green"""
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    waiting = scenario.waiting(first)
-    scenario.until(first, reason="checking_health")
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    first, waiting = scenario.checking("2")
+    second = scenario.deploy("3")
     scenario.cluster.nodes.release(scenario.namespace, "web")
     verdict = scenario.result(waiting)
     assert verdict.exit == 0, verdict
@@ -129,11 +112,8 @@ def test_commit_during_health_check_that_passes(scenario: Scenario, applied: str
 
 def test_canceled_health_check(scenario: Scenario, applied: str, canceling: None) -> None:
     """The same with CancelHealthCheckOnNewRevision: the first is not red, but covered"""
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    waiting = scenario.waiting(first)
-    scenario.until(first, reason="checking_health")
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    first, waiting = scenario.checking("2")
+    second = scenario.deploy("3")
     eventually("it is canceled", lambda: scenario.heard("HealthCheckCanceled", first))
     assert scenario.brain.status(first)["outcome"] == "in_progress"
     scenario.cluster.nodes.release(scenario.namespace, "web")
@@ -145,10 +125,7 @@ def test_canceled_health_check(scenario: Scenario, applied: str, canceling: None
 
 def test_canceled_health_check_then_failure(scenario: Scenario, applied: str, canceling: None) -> None:
     """With CancelHealthCheckOnNewRevision, and the second does not mend it: neither is green"""
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
-    waiting = scenario.waiting(first, timeout="20s")
-    scenario.until(first, reason="checking_health")
+    first, waiting = scenario.checking("broken", timeout="20s")
     second = scenario.repository.push({"README.md": "Words"})
     eventually("it is canceled", lambda: scenario.heard("HealthCheckCanceled", first))
     scenario.cluster.nodes.release(scenario.namespace, "web")

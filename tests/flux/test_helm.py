@@ -47,9 +47,7 @@ def installed(helm: None, scenario: Scenario) -> str:
     """A chart in the repository, and its HelmRelease."""
     files = CHART | {"apps/release.yaml": release(scenario.namespace, "1")}
     first = scenario.repository.push(dict(files))
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
+    scenario.follow()
     verdict = scenario.wait(first)
     assert verdict.exit == 0, verdict
     return first
@@ -97,16 +95,12 @@ def test_helm_chart_alone(scenario: Scenario, installed: str) -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="Flux's health check of a HelmRelease passes before helm-controller has seen the new chart: green, too soon",
+    reason="green too soon: a HelmRelease is healthy until helm-controller has seen that its chart changed",
 )
 def test_helm_chart_alone_and_late(scenario: Scenario, installed: str) -> None:
     """The same, where helm-controller is slower than the health check of the Kustomization"""
-    helm = scenario.cluster.flux.helm
-    helm.stop()
-    try:
+    with scenario.cluster.flux.helm.away():
         chart = {"charts/web/templates/deployment.yaml": deployment("web", "broken")}
         changed = scenario.repository.push(dict(chart))
         verdict = scenario.wait(changed, timeout="20s")
-    finally:
-        helm.start()
     assert verdict.exit != 0, verdict

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from certificates import Authority
 from kubernetes import secret
 from place import ALERT, PROVIDER
 from processes import eventually
-from scenario import KEY, Scenario, deployment
+from scenario import KEY, Scenario
 
 NEW = "another key of staging, long enough"
 BEARER = "the token of staging, long enough"
@@ -36,9 +34,21 @@ def test_wrong_bearer(scenario: Scenario) -> None:
     assert {one.answered for one in scenario.recorder.requests} <= {401, 429}
 
 
-@pytest.mark.parametrize("name", [CLIENT, "another.flux.example.com"], ids=["its_own", "another"])
-def test_client_certificate(scenario: Scenario, name: str) -> None:
+def test_client_certificate(scenario: Scenario) -> None:
     """A `generic` Provider with a client certificate"""
+    verdict = scenario.wait(over_tls(scenario, CLIENT))
+    assert verdict.exit == 0, verdict
+
+
+def test_wrong_client_certificate(scenario: Scenario) -> None:
+    """A `generic` Provider with the client certificate of another cluster"""
+    verdict = scenario.wait(over_tls(scenario, "another.flux.example.com"), timeout="10s")
+    assert verdict.exit == 3, verdict
+    assert verdict.reconciler("apps")["reason"] == "never_heard"
+
+
+def over_tls(scenario: Scenario, name: str) -> str:
+    """A change that Flux tells with a certificate of this name."""
     authority = Authority(scenario.folder, "authority")
     client = authority.issue("flux", host=name)
     scenario.serve_tls("apps", sender=f'client_names = ["{CLIENT}"]', authority=authority)
@@ -48,14 +58,7 @@ def test_client_certificate(scenario: Scenario, name: str) -> None:
         "ca.crt": authority.files.certificate.read_text(),
     }
     provide(scenario, scenario.brain.url, "generic", files, certSecretRef={"name": "gitops-brain"})
-    first = change(scenario)
-    if name == CLIENT:
-        verdict = scenario.wait(first)
-        assert verdict.exit == 0, verdict
-    else:
-        verdict = scenario.wait(first, timeout="10s")
-        assert verdict.exit == 3, verdict
-        assert verdict.reconciler("apps")["reason"] == "never_heard"
+    return change(scenario)
 
 
 def test_key_rotation(scenario: Scenario) -> None:
@@ -66,10 +69,10 @@ def test_key_rotation(scenario: Scenario) -> None:
     both = before.replace("[", new.removeprefix("hmac_keys = ").replace("]", ", "))
     scenario.brain.configure(before, both)
     scenario.connect(scenario.recorder.url, NEW)
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     assert scenario.wait(second).exit == 0
     scenario.brain.configure(both, new)
-    third = scenario.repository.push({"apps/web.yaml": deployment("web", "3")})
+    third = scenario.deploy("3")
     assert scenario.wait(third).exit == 0
     assert {one.answered for one in scenario.recorder.requests} <= {200, 202}
     # And the old one is good for nothing any longer.
@@ -78,7 +81,7 @@ def test_key_rotation(scenario: Scenario) -> None:
 
 
 def change(scenario: Scenario) -> str:
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    first = scenario.deploy("1")
     scenario.source()
     scenario.kustomization()
     return first

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from brain import Verdict
+from kubernetes import Object
+from place import GIT_REPOSITORY, KUSTOMIZATION
 from processes import eventually
 from scenario import Scenario, deployment
 
@@ -49,7 +52,7 @@ def test_one_of_two_changes(scenario: Scenario) -> None:
     """Two Kustomizations, of which a commit changes one"""
     commit = both(scenario, "1", "infra", "apps")
     assert scenario.wait(commit).exit == 0
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     verdict = scenario.wait(second)
     assert verdict.exit == 0, verdict
     assert {one["state"] for one in verdict.status["reconcilers"]} == {"healthy"}
@@ -69,63 +72,49 @@ def test_learned(scenario: Scenario) -> None:
     assert len(fails["reconcilers"]) == 2
 
 
-def test_suspended(scenario: Scenario) -> None:
+def suspend_and_resume(scenario: Scenario, what: Object) -> Verdict:
+    """How a wait ended while this was suspended; once it is resumed all is well."""
+    scenario.api.patch(what, {"spec": {"suspend": True}})
+    second = scenario.deploy("2")
+    while_suspended = scenario.wait(second, timeout="8s")
+    assert while_suspended.exit == 3, while_suspended
+    scenario.api.patch(what, {"spec": {"suspend": False}})
+    verdict = scenario.wait(second)
+    assert verdict.exit == 0, verdict
+    return while_suspended
+
+
+def test_suspended(scenario: Scenario, applied: str) -> None:
     """A Kustomization that is suspended, and resumed"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    apps = scenario.kustomization()
-    assert scenario.wait(first).exit == 0
-    scenario.api.patch(apps, {"spec": {"suspend": True}})
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    verdict = scenario.wait(second, timeout="8s")
-    assert verdict.exit == 3, verdict
+    verdict = suspend_and_resume(scenario, scenario.named(KUSTOMIZATION, "apps"))
     assert verdict.reconciler("apps")["reason"] == "waiting"
-    scenario.api.patch(apps, {"spec": {"suspend": False}})
-    verdict = scenario.wait(second)
-    assert verdict.exit == 0, verdict
 
 
-def test_source_suspended(scenario: Scenario) -> None:
+def test_source_suspended(scenario: Scenario, applied: str) -> None:
     """A source that is suspended, and resumed"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    source = scenario.source()
-    scenario.kustomization()
-    assert scenario.wait(first).exit == 0
-    scenario.api.patch(source, {"spec": {"suspend": True}})
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    verdict = scenario.wait(second, timeout="8s")
-    assert verdict.exit == 3, verdict
-    scenario.api.patch(source, {"spec": {"suspend": False}})
-    verdict = scenario.wait(second)
-    assert verdict.exit == 0, verdict
+    suspend_and_resume(scenario, scenario.named(GIT_REPOSITORY, "source"))
 
 
-def test_deleted_and_made_anew(scenario: Scenario) -> None:
+def test_deleted_and_made_anew(scenario: Scenario, applied: str) -> None:
     """A Kustomization that is deleted, with all that it applied, and made anew"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    apps = scenario.kustomization()
-    assert scenario.wait(first).exit == 0
+    apps = scenario.named(KUSTOMIZATION, "apps")
     scenario.api.delete(apps)
     eventually("it is gone", lambda: scenario.api.get(apps) is None)
-    scenario.until(first, reason="deleted", live=False)
-    verdict = scenario.wait(first, timeout="3s")
+    scenario.until(applied, reason="deleted", live=False)
+    verdict = scenario.wait(applied, timeout="3s")
     assert verdict.exit == 3, verdict
     scenario.kustomization()
-    verdict = scenario.wait(first)
+    verdict = scenario.wait(applied)
     assert verdict.exit == 0, verdict
 
 
 def test_source_elsewhere(scenario: Scenario) -> None:
     """A source that is pointed at a branch without the commit"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
+    first = scenario.deploy("1")
     scenario.serve("apps")
     source = scenario.source()
     scenario.kustomization()
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     assert scenario.wait(second).exit == 0
     scenario.repository.branch("other", first)
     scenario.api.patch(source, {"spec": {"ref": {"branch": "other"}}})

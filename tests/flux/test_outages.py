@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from processes import eventually
 from scenario import Scenario, deployment
 
 
-@pytest.fixture
-def applied(scenario: Scenario) -> str:
-    """The first commit, applied."""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
-    assert scenario.wait(first).exit == 0
-    return first
-
-
 def test_git_server_gone(scenario: Scenario, applied: str) -> None:
     """The git server is away, and comes back"""
-    scenario.git.stop()
-    try:
+    with scenario.git.away():
         bare = str(scenario.git.bare(scenario.namespace))
         second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")}, to=bare)
         waiting = scenario.waiting(second)
         status = scenario.until(second, reason="source_trouble")
         assert "GitRepository" in status["message"]
-    finally:
-        scenario.git.start()
     verdict = scenario.result(waiting)
     assert verdict.exit == 0, verdict
 
@@ -39,7 +23,7 @@ def test_git_server_gone(scenario: Scenario, applied: str) -> None:
 def test_server_down(scenario: Scenario, applied: str) -> None:
     """gitops-brain is down for 60 s, while a commit is applied: all its events are lost but the next heartbeat"""
     scenario.brain.stop()
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
+    second = scenario.deploy("2")
     waiting = scenario.waiting(second, timeout="90s")
     time.sleep(60)
     assert not waiting.is_over()
@@ -53,7 +37,7 @@ def test_server_down(scenario: Scenario, applied: str) -> None:
 def test_server_down_and_health_fails(scenario: Scenario, applied: str) -> None:
     """gitops-brain is down while a health check fails, and hears of the next try"""
     scenario.brain.stop()
-    broken = scenario.repository.push({"apps/web.yaml": deployment("web", "broken")})
+    broken = scenario.deploy("broken")
     eventually("its failure is lost", lambda: any(_failed(one.event) for one in scenario.recorder.requests))
     scenario.brain.start()
     verdict = scenario.wait(broken)
@@ -63,15 +47,11 @@ def test_server_down_and_health_fails(scenario: Scenario, applied: str) -> None:
 def test_notification_controller_killed(scenario: Scenario, applied: str) -> None:
     """notification-controller is killed during a health check, and started again"""
     notification = scenario.cluster.flux.notification
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    waiting = scenario.waiting(second)
-    scenario.until(second, reason="checking_health")
-    notification.kill()
-    scenario.cluster.nodes.release(scenario.namespace, "web")
-    # The controllers try to tell it for some seconds.
-    time.sleep(5)
-    notification.start()
+    second, waiting = scenario.checking("2")
+    with notification.away(killed=True):
+        scenario.cluster.nodes.release(scenario.namespace, "web")
+        # The controllers try to tell it for some seconds.
+        time.sleep(5)
     verdict = scenario.result(waiting)
     assert verdict.exit == 0, verdict
 
@@ -79,16 +59,12 @@ def test_notification_controller_killed(scenario: Scenario, applied: str) -> Non
 def test_kustomize_controller_stopped(scenario: Scenario, applied: str) -> None:
     """kustomize-controller is stopped during a health check: that is no failure"""
     kustomize = scenario.cluster.flux.kustomize
-    scenario.cluster.nodes.hold(scenario.namespace, "web")
-    second = scenario.repository.push({"apps/web.yaml": deployment("web", "2")})
-    waiting = scenario.waiting(second)
-    scenario.until(second, reason="checking_health")
-    kustomize.stop()
-    time.sleep(2)
-    assert not waiting.is_over()
-    assert scenario.brain.status(second)["outcome"] == "in_progress"
-    scenario.cluster.nodes.release(scenario.namespace, "web")
-    kustomize.start()
+    second, waiting = scenario.checking("2")
+    with kustomize.away():
+        time.sleep(2)
+        assert not waiting.is_over()
+        assert scenario.brain.status(second)["outcome"] == "in_progress"
+        scenario.cluster.nodes.release(scenario.namespace, "web")
     verdict = scenario.result(waiting)
     assert verdict.exit == 0, verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from brain import Verdict
-from scenario import Scenario, deployment
+from scenario import Scenario
 
 
 def release(scenario: Scenario, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,13 +22,8 @@ def make(scenario: Scenario, version: str) -> subprocess.CompletedProcess[str]:
     return release(scenario, "make", "--app", "web", "--version", version, "--file", "apps/web.yaml", "--set", image)
 
 
-def test_release(scenario: Scenario) -> None:
+def test_release(scenario: Scenario, applied: str) -> None:
     """`release make` goes green, then red, and `release rollback` takes it back"""
-    first = scenario.repository.push({"apps/web.yaml": deployment("web", "1")})
-    scenario.serve("apps")
-    scenario.source()
-    scenario.kustomization()
-    assert scenario.wait(first).exit == 0
     done = make(scenario, "2")
     assert done.returncode == 0, done
     done = make(scenario, "broken")

@@ -160,6 +160,7 @@ fn describe(observation: &Observation) -> Value {
         "created_or_configured": observation.created_or_configured,
         "only_deletions": observation.only_deletions,
         "canceled": observation.canceled,
+        "chart_from_oci": observation.chart_from_oci,
         "changed_objects": changed,
     })
 }

@@ -251,6 +251,8 @@ export interface Observation {
   readonly originRevision: string | null
   /** Metadata `commit`, as it was sent. */
   readonly commitAnnotation: string | null
+  /** Whether the chart came out of an OCI registry. */
+  readonly chartFromOci: boolean
   readonly timestamp: Date
   readonly healthCheckPassed: boolean
   readonly createdOrConfigured: boolean

@@ -73,7 +73,7 @@ impl Checkout {
         let guard = self.fetching.lock();
         let mut trouble = None;
         if !self.are_connected(live, commit) {
-            trouble = self.fetch(live, branch).err();
+            trouble = self.fetch_commit(live, branch).err();
         }
         drop(guard);
         let why = |id: CommitId| match &trouble {
@@ -95,6 +95,23 @@ impl Checkout {
         self.objects(ids.lines().map(|id| id.trim_start_matches('-')))
     }
 
+    /// The commit that begins so, fetched if need be.
+    pub(crate) fn beginning_with(&self, digits: &str) -> Result<CommitId, String> {
+        let find = || {
+            let found =
+                self.read(&["rev-parse", "--verify", "--quiet", &format!("{digits}^{{commit}}")]);
+            found.ok()?.trim().parse().ok()
+        };
+        let guard = self.fetching.lock();
+        let mut found: Option<CommitId> = find();
+        if found.is_none() {
+            self.fetch(None)?;
+            found = find();
+        }
+        drop(guard);
+        found.ok_or_else(|| format!("{digits} is not in the checkout"))
+    }
+
     fn has(&self, id: CommitId) -> bool {
         self.read(&["cat-file", "-e", &format!("{id}^{{commit}}")]).is_ok()
     }
@@ -107,15 +124,8 @@ impl Checkout {
         is_ancestor(a, b) || is_ancestor(b, a)
     }
 
-    /// Fetches the branch that a live commit is on, or else the commit itself. Nothing but what git
-    /// keeps of the remote changes; a shallow checkout gets deeper.
-    fn fetch(&self, live: CommitId, branch: Option<&str>) -> Result<(), String> {
-        let remote = self.git.remote().map_err(|error| error.to_string())?;
-        let remote = remote.ok_or("it has no remote")?;
-        let shallow = self.read(&["rev-parse", "--is-shallow-repository"]);
-        let deepen = format!("--deepen={RECENT}");
-        let deepen = shallow.is_ok_and(|answer| answer.trim() == "true").then_some(&*deepen);
-        let mut result = Ok(());
+    /// Fetches the branch that a live commit is on, or else the commit itself.
+    fn fetch_commit(&self, live: CommitId, branch: Option<&str>) -> Result<(), String> {
         let branch = branch.filter(|branch| is_plain(branch)).map(|branch| {
             if branch.starts_with("refs/") {
                 branch.to_owned()
@@ -123,17 +133,30 @@ impl Checkout {
                 format!("refs/heads/{branch}")
             }
         });
+        let mut result = Ok(());
         for wanted in branch.into_iter().chain([live.to_string()]) {
-            let mut args = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch"];
-            args.extend(["--quiet", "--no-tags", "--no-recurse-submodules"]);
-            args.extend(deepen);
-            args.extend([&*remote, &*wanted]);
-            result = self.git.run_within(&args, FETCH_WITHIN).map_err(|error| error.to_string());
+            result = self.fetch(Some(&wanted));
             if self.has(live) {
                 return Ok(());
             }
         }
         result
+    }
+
+    /// Fetches one thing, or all that is usually fetched. Nothing but what git keeps of the remote
+    /// changes; a shallow checkout gets deeper.
+    fn fetch(&self, wanted: Option<&str>) -> Result<(), String> {
+        let remote = self.git.remote().map_err(|error| error.to_string())?;
+        let remote = remote.ok_or("it has no remote")?;
+        let shallow = self.read(&["rev-parse", "--is-shallow-repository"]);
+        let deepen = format!("--deepen={RECENT}");
+        let deepen = shallow.is_ok_and(|answer| answer.trim() == "true").then_some(&*deepen);
+        let mut args = vec!["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch"];
+        args.extend(["--quiet", "--no-tags", "--no-recurse-submodules"]);
+        args.extend(deepen);
+        args.push(&remote);
+        args.extend(wanted);
+        self.git.run_within(&args, FETCH_WITHIN).map_err(|error| error.to_string())
     }
 
     /// The raw objects with these ids, as git stores them: a shallow boundary, a graft or a

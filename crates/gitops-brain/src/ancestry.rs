@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chart::CommitPrefix,
     commit::{CommitId, CommitObject, CommitObjectError},
     hashing,
 };
@@ -102,6 +103,10 @@ impl CommitIndex {
 pub(crate) struct CommitGraph {
     index: hashing::HashMap<CommitId, CommitIndex>,
     nodes: Vec<Node>,
+    /// The commits that are known to be, in the order in which that was learned.
+    known: Vec<CommitIndex>,
+    /// Which of them begin so; made when it is first asked for, for most have no use for it.
+    prefixes: Option<hashing::HashMap<CommitPrefix, Links>>,
     /// Claims can contradict each other. Levels mean nothing then, and searches do without.
     cyclic: bool,
 }
@@ -116,6 +121,9 @@ struct Node {
     /// The reverse of both.
     children: Links,
     parents_known: bool,
+    /// Whether something that is kept names it; what merely passes by may do so today and not
+    /// tomorrow.
+    is_known: bool,
 }
 
 /// Few commits have more than one parent or child: those need no memory of their own.
@@ -155,19 +163,44 @@ impl Links {
 
 impl CommitGraph {
     pub(crate) fn new() -> Self {
-        Self { index: hashing::map(), nodes: Vec::new(), cyclic: false }
+        Self {
+            index: hashing::map(),
+            nodes: Vec::new(),
+            known: Vec::new(),
+            prefixes: None,
+            cyclic: false,
+        }
     }
 
     pub(crate) fn find(&self, id: &CommitId) -> Option<CommitIndex> {
         self.index.get(id).copied()
     }
 
-    /// The commit's place in the graph, with room made for it if it is new.
+    /// The place of a commit that is known to be, with room made for it if it is new.
     pub(crate) fn intern(&mut self, id: CommitId) -> CommitIndex {
         self.intern_at(id, 0)
     }
 
     fn intern_at(&mut self, id: CommitId, level: i64) -> CommitIndex {
+        let commit = self.mention(id, level);
+        self.note(commit);
+        commit
+    }
+
+    /// Notes that a commit is known to be.
+    pub(crate) fn note(&mut self, commit: CommitIndex) {
+        let Some(node) = self.nodes.get_mut(commit.get()).filter(|node| !node.is_known) else {
+            return;
+        };
+        node.is_known = true;
+        self.known.push(commit);
+        if let (Some(prefixes), Some(prefix)) = (&mut self.prefixes, CommitPrefix::of(&node.id)) {
+            prefixes.entry(prefix).or_default().insert(commit);
+        }
+    }
+
+    /// The place of a commit that somebody mentions.
+    pub(crate) fn mention(&mut self, id: CommitId, level: i64) -> CommitIndex {
         *self.index.entry(id).or_insert_with(|| {
             // Four thousand million commits would need more memory than there is.
             let index = CommitIndex(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
@@ -178,6 +211,7 @@ impl CommitGraph {
                 contains: Links::None,
                 children: Links::None,
                 parents_known: false,
+                is_known: false,
             });
             index
         })
@@ -185,6 +219,32 @@ impl CommitGraph {
 
     pub(crate) fn id(&self, commit: CommitIndex) -> Option<CommitId> {
         self.nodes.get(commit.get()).map(|node| node.id)
+    }
+
+    /// Makes [`CommitGraph::beginning_with`] answer.
+    pub(crate) fn index_prefixes(&mut self) {
+        let (nodes, known) = (&self.nodes, &self.known);
+        self.prefixes.get_or_insert_with(|| {
+            let mut prefixes: hashing::HashMap<_, Links> = hashing::map();
+            for commit in known {
+                let node = nodes.get(commit.get());
+                if let Some(prefix) = node.and_then(|node| CommitPrefix::of(&node.id)) {
+                    prefixes.entry(prefix).or_default().insert(*commit);
+                }
+            }
+            prefixes
+        });
+    }
+
+    /// The commits that are known to be and begin so.
+    pub(crate) fn beginning_with(&self, prefix: CommitPrefix) -> &[CommitIndex] {
+        let found = self.prefixes.as_ref().and_then(|prefixes| prefixes.get(&prefix));
+        found.map_or(&[], Links::as_slice)
+    }
+
+    /// The commits that are known to be, in the order in which that was learned.
+    pub(crate) fn known(&self) -> &[CommitIndex] {
+        &self.known
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = CommitId> {
@@ -488,7 +548,9 @@ impl CommitGraph {
     /// apart below them.
     fn below(&self, anchors: &[CommitIndex]) -> HashSet<CommitIndex> {
         let mut anchors = anchors.to_vec();
-        anchors.sort_unstable_by_key(|commit| (self.level(*commit), commit.0));
+        // Levels mean nothing if claims contradict each other, and places never do.
+        let level = |commit| if self.cyclic { 0 } else { self.level(commit) };
+        anchors.sort_unstable_by_key(|commit| (level(*commit), self.id(*commit)));
         // Anchors that contain another one contain all that it does: only the oldest are compared.
         let mut oldest: Vec<CommitIndex> = Vec::new();
         for anchor in anchors {

@@ -208,6 +208,7 @@ impl Application {
             revision: revision.map(Box::from),
             origin_revision: None,
             commit_annotation: None,
+            chart_from_oci: false,
             timestamp: whole_seconds(told.timestamp.unwrap_or(at)),
             health_check_passed: told.is_healthy,
             created_or_configured: false,

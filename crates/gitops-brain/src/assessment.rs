@@ -8,8 +8,7 @@ use crate::{
     observation::{Change, Role},
     policy::HealthChecks,
     reconciler::{
-        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record,
-        RevisionKey, Words,
+        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words,
     },
     rules,
     status::{Reason, State, Verdict},
@@ -93,7 +92,7 @@ impl<'a> Assessor<'a, '_> {
     /// Whether what was taken up last contains the commit.
     fn is_live(&self, head: Option<(&Record, OrderKey)>) -> Option<bool> {
         let (record, _) = head?;
-        let head = record.revision.commit()?;
+        let head = self.world.commit_of(record.revision)?;
         if self.carries(record) {
             Some(true)
         } else if self.lacks(head) {
@@ -144,7 +143,8 @@ impl<'a> Assessor<'a, '_> {
         };
         let cut = after.map(|(_, key)| key);
         let weighed: Vec<_> = carriers.iter().map(|record| weigh(record, cut)).collect();
-        let own = |weighed: &&Weighed<'a>| weighed.record.revision.commit() == self.commit;
+        let own =
+            |weighed: &&Weighed<'a>| self.world.commit_of(weighed.record.revision) == self.commit;
         let healthy = || weighed.iter().filter(|weighed| weighed.state == State::Healthy);
         let delivered = || healthy().filter(|_| rules::DELIVERED);
         let decides = delivered()
@@ -160,24 +160,28 @@ impl<'a> Assessor<'a, '_> {
             });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {
-            let record = incarnation.record(RevisionKey::Commit(self.commit?))?;
-            Some(weigh(record, None)).filter(|weighed| weighed.state == State::Failed)
+            let records = self.world.records_at(incarnation, self.commit?);
+            let mut weighed = records.map(|record| weigh(record, None));
+            weighed.find(|weighed| weighed.state == State::Failed)
         };
-        let decides =
-            decides.cloned().or_else(|| if weighed.is_empty() { own_failure() } else { None });
+        let any_counts = weighed.iter().any(|weighed| weighed.counts);
+        let decides = decides.cloned().or_else(|| if any_counts { None } else { own_failure() });
         if let Some(decides) = decides {
-            assessment.settle(decides, self.commit);
+            let revision = self.world.commit_of(decides.record.revision);
+            assessment.via = revision.filter(|via| Some(*via) != self.commit);
+            assessment.settle(decides);
         } else {
             assessment.reason = self.why_pending(reconciler, incarnation, after, weighed.first());
         }
     }
 
     fn id(&self, record: &Record) -> Option<CommitId> {
-        record.revision.commit().and_then(|commit| self.world.graph.id(commit))
+        self.world.commit_of(record.revision).and_then(|commit| self.world.graph.id(commit))
     }
 
     fn carries(&self, record: &Record) -> bool {
-        let (Some(revision), Some(commit)) = (record.revision.commit(), self.commit) else {
+        let (Some(revision), Some(commit)) = (self.world.commit_of(record.revision), self.commit)
+        else {
             return false;
         };
         let graph = &self.world.graph;
@@ -200,8 +204,8 @@ impl<'a> Assessor<'a, '_> {
         let changes =
             reconciler.parents.iter().filter(|parent| (self.expects)(**parent)).filter_map(
                 |parent| {
-                    let at_revision =
-                        self.world.reconciler(*parent)?.current()?.record(record.revision)?;
+                    let parent = self.world.reconciler(*parent)?.current()?;
+                    let at_revision = self.world.record_like(parent, record.revision)?;
                     let named = at_revision
                         .named
                         .iter()
@@ -220,13 +224,13 @@ impl<'a> Assessor<'a, '_> {
         newest_carrier: Option<&Weighed<'_>>,
     ) -> Reason {
         let cut = after.map(|(_, key)| key);
-        let blocked = incarnation.blocked.filter(|(key, _, revision)| {
-            Some(*key) > cut
-                && revision
-                    .commit()
-                    .zip(self.commit)
-                    .is_some_and(|(revision, commit)| self.world.graph.contains(revision, commit))
-        });
+        let blocked =
+            incarnation.blocked.filter(|(key, _, revision)| {
+                Some(*key) > cut
+                    && self.world.commit_of(*revision).zip(self.commit).is_some_and(
+                        |(revision, commit)| self.world.graph.contains(revision, commit),
+                    )
+            });
         if incarnation.present_trouble().is_some() || blocked.is_some() {
             return Reason::Blocked;
         }
@@ -247,14 +251,14 @@ impl<'a> Assessor<'a, '_> {
     /// Why a revision that does not carry the commit is where the reconciler is.
     fn relation(&self, record: &Record, incarnation: &Incarnation) -> Reason {
         let graph = &self.world.graph;
-        let Some(revision) = record.revision.commit().filter(|revision| self.lacks(*revision))
-        else {
+        let revision = self.world.commit_of(record.revision);
+        let Some(revision) = revision.filter(|revision| self.lacks(*revision)) else {
             return Reason::AncestryUnknown;
         };
         let Some(commit) = self.commit else { return Reason::Waiting };
         let had_it = graph.descendants(commit).any(|carrier| {
-            let record = incarnation.record(RevisionKey::Commit(carrier));
-            record.is_some_and(|record| record.taken_up().is_some())
+            let mut records = self.world.records_at(incarnation, carrier);
+            records.any(|record| record.taken_up().is_some())
         });
         if had_it {
             Reason::RolledBack
@@ -267,11 +271,10 @@ impl<'a> Assessor<'a, '_> {
 }
 
 impl<'a> Assessment<'a> {
-    fn settle(&mut self, weighed: Weighed<'a>, commit: Option<CommitIndex>) {
+    fn settle(&mut self, weighed: Weighed<'a>) {
         let record = weighed.record;
         self.state = weighed.state;
         self.record = Some(record);
-        self.via = record.revision.commit().filter(|via| Some(*via) != commit);
         self.healthy_at = weighed.healthy_at;
         self.reason = match weighed.state {
             State::Failed => Reason::Failed,
@@ -306,6 +309,8 @@ impl<'a> Assessment<'a> {
 #[derive(Clone, Debug)]
 struct Weighed<'a> {
     record: &'a Record,
+    /// Whether anything of it counts.
+    counts: bool,
     state: State,
     evidence: Evidence,
     applied: Option<Applied>,
@@ -358,7 +363,8 @@ impl<'a> Weighed<'a> {
         } else {
             (State::Pending, None, None)
         };
-        Self { record, state, evidence, applied, healthy_at }
+        let counts = record.latest_counting(Kinds::TAKEN_UP, cut).is_some();
+        Self { record, counts, state, evidence, applied, healthy_at }
     }
 }
 

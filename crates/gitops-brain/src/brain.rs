@@ -20,6 +20,7 @@ use crate::{
     commit::CommitId,
     fact::{Fact, FactBody, Settlement},
     names::{ClusterName, EnvironmentName, ObjectName, Selector, shorten},
+    observation::Role,
     policy::Policy,
     reconciler::{Changed, Kinds, Reconciler},
     rollout::{Query, View, is_over, over_at},
@@ -733,8 +734,17 @@ impl Brain {
                 })
             }
             Touched::Reconciler(index) => self.world.reconciler(*index).is_some_and(|reconciler| {
-                let name = &reconciler.name;
-                any(&|selector| selector.matches(name), name.cluster())
+                // A release is expected with what applies it.
+                let parents = || {
+                    let parents = reconciler.parents.iter();
+                    let parents = parents.filter(|_| reconciler.role == Role::HelmRelease);
+                    parents.filter_map(|parent| self.world.reconciler(*parent))
+                };
+                let matches = |selector: &Selector| {
+                    selector.matches(&reconciler.name)
+                        || parents().any(|parent| selector.matches(&parent.name))
+                };
+                any(&matches, reconciler.name.cluster())
             }),
         }
     }
@@ -862,7 +872,7 @@ impl Brain {
         let policy = self.policy.health_checks(environment, &reconciler.name);
         let incarnation = reconciler.current();
         let head = incarnation.and_then(|incarnation| incarnation.head());
-        let commit = head.and_then(|head| head.revision.commit());
+        let commit = head.and_then(|head| self.world.commit_of(head.revision));
         let nobody = |_| false;
         let assessor = assessment::Assessor { world: &self.world, commit, expects: &nobody };
         let assessed = commit.map(|_| assessor.assess(reconciler, policy));

@@ -84,7 +84,7 @@ impl Revisions {
         {
             return (index, *commit);
         }
-        let commit = commit_in(text).map(|commit| graph.intern(commit));
+        let commit = commit_in(text).map(|commit| graph.mention(commit, 0));
         let index = self.texts.intern(text);
         if self.commits.len() == index.0 as usize {
             self.commits.push(commit);

@@ -66,6 +66,7 @@ mod ancestry;
 mod application;
 mod assessment;
 mod brain;
+mod chart;
 mod commit;
 mod duration;
 mod event;

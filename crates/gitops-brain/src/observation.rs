@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chart::CommitPrefix,
     commit::CommitId,
     event::{Event, Severity},
     names::{ClusterName, NameError, ObjectName},
@@ -53,6 +54,10 @@ pub struct Observation {
     /// Metadata `commit`, as it was sent: an annotation that the manifest's author wrote.
     #[serde(default, rename = "commit", skip_serializing_if = "Option::is_none")]
     pub commit_annotation: Option<Box<str>>,
+    /// Whether the chart came out of an OCI registry (metadata `oci-digest`): what its version ends in
+    /// is the beginning of a digest then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub chart_from_oci: bool,
     /// When the controller made the event, in whole seconds.
     pub timestamp: DateTime<Utc>,
     /// Whether the message says that a health check passed.
@@ -183,6 +188,7 @@ impl Observation {
             revision: metadata("revision"),
             origin_revision: metadata("originRevision"),
             commit_annotation: metadata("commit"),
+            chart_from_oci: event.metadata("oci-digest").is_some(),
             timestamp: whole_seconds(event.timestamp),
             health_check_passed: informed && message.starts_with("Health check passed"),
             created_or_configured: false,
@@ -283,6 +289,18 @@ impl Observation {
                 None => (self.origin_revision.as_deref(), None),
             },
         }
+    }
+
+    /// The beginning of the commit that the chart of a `HelmRelease` was made of, if its version tells.
+    pub(crate) fn chart_commit(&self, role: Role) -> Option<CommitPrefix> {
+        let version = self.revision_text_for(role)?;
+        let tells = role == Role::HelmRelease && !self.chart_from_oci;
+        CommitPrefix::of_version(version).filter(|_| tells)
+    }
+
+    /// Whether it is about the release that was there before: what the remedy of a failure put back.
+    pub(crate) fn is_remedy(&self) -> bool {
+        matches!(&*self.reason, "RollbackSucceeded" | "UninstallSucceeded")
     }
 
     /// The revision as the controller wrote it, or `None` if the event has none of its own.

@@ -3,13 +3,14 @@
 //! Only maxima and minima are kept, so that the order in which events arrive, and how often, makes no
 //! difference. Everything else is derived.
 
-use std::{borrow::Cow, cmp::Ordering, num::NonZeroU128};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, num::NonZeroU128};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     ancestry::CommitIndex,
+    chart::CommitPrefix,
     commit::CommitId,
     event::Severity,
     hashing::{self, HashMap},
@@ -232,18 +233,22 @@ impl Mark {
     }
 }
 
-/// What a record is about: a commit, or a revision that names none.
+/// What a record is about.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum RevisionKey {
     Commit(CommitIndex),
+    /// A chart, of whose commit the version tells the beginning.
+    Chart(CommitPrefix),
+    /// A revision that names no commit.
     Text(TextIndex),
 }
 
 impl RevisionKey {
-    pub(crate) fn commit(self) -> Option<CommitIndex> {
+    /// The commit, if it is named in full.
+    pub(crate) fn as_commit(self) -> Option<CommitIndex> {
         match self {
             Self::Commit(commit) => Some(commit),
-            Self::Text(_) => None,
+            Self::Chart(_) | Self::Text(_) => None,
         }
     }
 }
@@ -252,7 +257,7 @@ impl RevisionKey {
 /// which order they arrived. No two revisions have the same one, whoever thought them up.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Tie {
-    /// Of a commit's id; of a text none.
+    /// Of a commit's id, or its beginning; of a text 1.
     length: u8,
     bytes: [u8; 32],
 }
@@ -261,11 +266,19 @@ impl Tie {
     pub(crate) const NONE: Self = Self { length: 0, bytes: [0; 32] };
 
     pub(crate) fn of_commit(id: &CommitId) -> Self {
+        Self::of_bytes(id.as_bytes())
+    }
+
+    pub(crate) fn of_chart(prefix: CommitPrefix) -> Self {
+        Self::of_bytes(prefix.as_bytes())
+    }
+
+    fn of_bytes(from: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        for (to, from) in bytes.iter_mut().zip(id.as_bytes()) {
+        for (to, from) in bytes.iter_mut().zip(from) {
             *to = *from;
         }
-        Self { length: id.as_bytes().len() as u8, bytes }
+        Self { length: from.len() as u8, bytes }
     }
 
     pub(crate) fn of_text(text: &str) -> Self {
@@ -919,6 +932,8 @@ pub(crate) struct Reconciler {
     pub(crate) removed: Option<DateTime<Utc>>,
     /// The reconcilers whose change lists named it.
     pub(crate) parents: Vec<ReconcilerIndex>,
+    /// The Flux objects that it created or configured, and when it last did.
+    pub(crate) children: BTreeMap<ReconcilerIndex, OrderKey>,
     /// When a parent last created or configured it, and when one last deleted it.
     pub(crate) announced: Option<OrderKey>,
     pub(crate) withdrawn: Option<OrderKey>,
@@ -934,6 +949,7 @@ impl Reconciler {
             last_heard: None,
             removed: None,
             parents: Vec::new(),
+            children: BTreeMap::new(),
             announced: None,
             withdrawn: None,
         }

@@ -14,7 +14,7 @@ use crate::{
     names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
     policy::{Environment, HealthChecks, Policy, Require},
-    reconciler::{Kinds, Reconciler, ReconcilerIndex, RevisionKey},
+    reconciler::{Incarnation, Kinds, Reconciler, ReconcilerIndex, RevisionKey},
     rules,
     status::{
         EventSummary, FirstSettled, HealthChecksStatus, MAX_TIMELINE, Outcome, Reason,
@@ -160,7 +160,11 @@ impl<'a> View<'a> {
             Wanted { selectors: &query.reconcilers, whole_cluster: false }
         };
         let commit = world.graph.find(&query.commit);
-        let expected = expected(world, &query.environment, wanted, commit, learning);
+        let mut expected = expected(world, &query.environment, wanted, commit, learning);
+        // Who asks for some reconcilers means those, and no others.
+        if query.reconcilers.is_empty() {
+            add_releases(world, &mut expected, commit);
+        }
         let members: BTreeSet<ReconcilerIndex> =
             expected.members.values().flatten().copied().collect();
         let expects = |index: ReconcilerIndex| members.contains(&index);
@@ -324,7 +328,7 @@ impl<'a> View<'a> {
         let world = self.world;
         let commit = world.graph.find(&self.query.commit);
         let incarnation = reconciler.current();
-        let own = || incarnation?.record(RevisionKey::Commit(commit?));
+        let own = || world.records_at(incarnation?, commit?).next();
         let record = assessment.record.or_else(own);
         let earliest =
             |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());
@@ -455,7 +459,7 @@ fn expected(
         for index in &cluster.reconcilers {
             let Some(reconciler) = world.reconciler(*index) else { continue };
             let gone = !reconciler.is_known() || reconciler.is_deleted() || reconciler.is_removed();
-            if !gone && matches(&reconciler.name) && takes_part(reconciler) {
+            if !gone && matches(&reconciler.name) && takes_part(world, reconciler) {
                 expected.members.insert(reconciler.name.clone(), Some(*index));
             }
         }
@@ -494,14 +498,47 @@ fn expected(
     expected
 }
 
-/// A `HelmRelease` whose events carry no commit says nothing about one. Its parent does.
-fn takes_part(reconciler: &Reconciler) -> bool {
+/// A `HelmRelease` whose events name no commit says nothing about one. Its parent does.
+fn takes_part(world: &World, reconciler: &Reconciler) -> bool {
     if reconciler.role != Role::HelmRelease {
         return true;
     }
+    let names_commits = |incarnation: &Incarnation| {
+        incarnation.records.iter().any(|record| record.revision.as_commit().is_some())
+    };
+    reconciler.current().is_some_and(names_commits) || follows_by_chart(world, reconciler)
+}
+
+/// Whether a `HelmRelease` is upgraded with each commit, because its chart is a folder of a repository
+/// of which commits are known.
+fn follows_by_chart(world: &World, reconciler: &Reconciler) -> bool {
     reconciler.current().is_some_and(|incarnation| {
-        incarnation.records.iter().any(|record| record.revision.commit().is_some())
+        let head = incarnation.head().map(|head| head.revision);
+        matches!(head, Some(RevisionKey::Chart(_)))
+            && incarnation.records.iter().any(|record| world.commit_of(record.revision).is_some())
     })
+}
+
+/// Adds the releases that the expected reconcilers apply, and that follow the repository by their
+/// chart: the health check of a Kustomization takes such a release for healthy until helm-controller
+/// has seen the new chart.
+fn add_releases(world: &World, expected: &mut Expected, commit: Option<CommitIndex>) {
+    let parents = expected.members.values().flatten();
+    let children: BTreeSet<_> = parents
+        .filter_map(|parent| world.reconciler(*parent))
+        .flat_map(|parent| parent.children.keys().copied())
+        .collect();
+    for index in children {
+        let Some(child) = world.reconciler(index) else { continue };
+        let gone = child.is_deleted() || child.is_removed();
+        if child.role == Role::HelmRelease
+            && !gone
+            && follows_by_chart(world, child)
+            && !is_unrelated(world, &child.name, commit)
+        {
+            expected.members.insert(child.name.clone(), Some(index));
+        }
+    }
 }
 
 /// Whether a reconciler is known to apply another repository, and never applied the commit's: one
@@ -513,13 +550,13 @@ fn is_unrelated(world: &World, name: &ObjectName, commit: Option<CommitIndex>) -
     // Most often the one leads to the other, and that is soon found.
     if incarnation
         .head()
-        .and_then(|head| head.revision.commit())
+        .and_then(|head| world.commit_of(head.revision))
         .is_some_and(|head| graph.contains(head, commit) || graph.contains(commit, head))
     {
         return false;
     }
     let commits: Option<Vec<_>> =
-        incarnation.records.iter().map(|record| record.revision.commit()).collect();
+        incarnation.records.iter().map(|record| world.commit_of(record.revision)).collect();
     commits.is_some_and(|commits| !commits.is_empty() && graph.unrelated(commits, commit))
 }
 

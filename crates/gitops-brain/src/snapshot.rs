@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    ancestry::{Ancestry, CommitIndex},
+    ancestry::{Ancestry, CommitIndex, Contains},
+    chart::CommitPrefix,
     event::Severity,
     fact::{Fact, FactBody, Registration, Settlement},
     names::ObjectName,
@@ -25,8 +26,13 @@ pub(crate) fn facts(world: &World) -> Vec<Fact> {
     if let Some(before) = world.forgotten {
         facts.push(Fact::new(before, FactBody::Forgotten { before }));
     }
-    let mut snapshot =
-        Snapshot { world, before: world.forgotten.map(seconds), anchors: BTreeSet::new(), facts };
+    let mut snapshot = Snapshot {
+        world,
+        before: world.forgotten.map(seconds),
+        anchors: BTreeSet::new(),
+        of_charts: BTreeSet::new(),
+        facts,
+    };
     snapshot.rollouts();
     let mut clusters: Vec<_> = world.clusters.iter().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -43,6 +49,8 @@ struct Snapshot<'a> {
     before: Option<u32>,
     /// The commits that were kept.
     anchors: BTreeSet<CommitIndex>,
+    /// Those of them that charts tell no more of than the beginning.
+    of_charts: BTreeSet<CommitIndex>,
     facts: Vec<Fact>,
 }
 
@@ -177,7 +185,9 @@ impl<'a> Snapshot<'a> {
                 let named = incarnation.records.iter().flat_map(|record| &record.named);
                 Some(&incarnation.uid) == current
                     || !self.is_old(incarnation.newest.seconds())
-                    || named.chain(&incarnation.withdrew).any(|line| self.decides_deletion(line))
+                    || named.chain(&incarnation.withdrew).any(|line| {
+                        self.decides_deletion(line) || self.makes_parent(reconciler, line)
+                    })
             })
             .collect();
         incarnations.sort_by(|a, b| a.uid.cmp(&b.uid));
@@ -194,13 +204,17 @@ impl<'a> Snapshot<'a> {
         incarnation: &'a Incarnation,
     ) -> Vec<Observation> {
         let world = self.world;
-        let (needed, head) = (self.needed(incarnation), incarnation.head());
+        let needed = self.needed(reconciler, incarnation);
+        let head = incarnation.head();
         let mut observations = Vec::new();
         let mut last = incarnation.last.as_deref();
         let mut records: Vec<_> = incarnation.records.iter().collect();
-        records.sort_by_cached_key(|record| world.revision_text(record.text, record.revision));
         records.sort_by_cached_key(|record| {
-            record.revision.commit().and_then(|commit| world.graph.id(commit))
+            let is_chart = matches!(record.revision, RevisionKey::Chart(_));
+            (world.revision_text(record.text, record.revision), is_chart)
+        });
+        records.sort_by_cached_key(|record| {
+            world.commit_of(record.revision).and_then(|commit| world.graph.id(commit))
         });
         for record in records {
             let mut marks: Vec<_> = record.marks.clone();
@@ -208,12 +222,15 @@ impl<'a> Snapshot<'a> {
             let stays = head.is_some_and(|head| head.revision == record.revision)
                 || marks.iter().any(|mark| !self.is_old(mark.key().seconds()));
             marks.retain(|mark| stays || needed.contains(&mark.key()));
-            let mut named: Vec<_> =
-                record.named.iter().filter(|line| stays || self.decides(record, line)).collect();
+            let mut named: Vec<_> = record
+                .named
+                .iter()
+                .filter(|line| stays || self.decides(reconciler, record, line))
+                .collect();
             if marks.is_empty() && named.is_empty() {
                 continue;
             }
-            self.anchors.extend(record.revision.commit());
+            self.anchor(record.revision);
             marks.sort_by_key(|mark| {
                 (mark.key(), world.reasons.text_at(mark.reason()), mark.kinds().bits())
             });
@@ -252,7 +269,6 @@ impl<'a> Snapshot<'a> {
                 let mut observation = blank(&reconciler.name, *key, Severity::Info, "Progressing");
                 self.describe(&mut observation, incarnation, record.revision, Some(record));
                 observation.changed_objects.extend(self.changed(*object, *change));
-                observation.created_or_configured = *change != Change::Deleted;
                 observations.push(observation);
             }
         }
@@ -278,16 +294,27 @@ impl<'a> Snapshot<'a> {
     /// The keys of what stays, however old. Of each revision of which something old stays, that
     /// stays too which keeps it from counting: what came after it and is not known to contain the same
     /// commits, newest first, until nothing is left that would count.
-    fn needed(&self, incarnation: &Incarnation) -> BTreeSet<OrderKey> {
+    fn needed(&self, reconciler: &Reconciler, incarnation: &Incarnation) -> BTreeSet<OrderKey> {
         let mut needed: BTreeSet<OrderKey> = incarnation.needed().into_iter().collect();
+        let is_needed = |record: &&Record| {
+            record.marks.iter().any(|mark| needed.contains(&mark.key()))
+                || record.named.iter().any(|line| self.decides(reconciler, record, line))
+        };
+        // What stays of a revision must not look better than it ended.
+        let ended: Vec<_> = incarnation
+            .records
+            .iter()
+            .filter(is_needed)
+            .flat_map(|record| [record.latest(Kinds::FAILED), record.taken_up()])
+            .collect();
+        needed.extend(ended.into_iter().flatten());
         let graph = &self.world.graph;
         let mut elsewhere = Vec::new();
         for record in &incarnation.records {
-            let Some(commit) = record.revision.commit() else { continue };
+            let Some(commit) = self.world.commit_of(record.revision) else { continue };
             let is_old = |mark: &Mark| self.is_old(mark.key().seconds());
             let stays =
-                record.marks.iter().any(|mark| !is_old(mark) || needed.contains(&mark.key()))
-                    || record.named.iter().any(|line| self.decides(record, line));
+                record.marks.iter().any(|mark| !is_old(mark) || needed.contains(&mark.key()));
             if stays && record.marks.iter().any(is_old) {
                 let since = record.earliest(Kinds::TAKEN_UP);
                 // The commits that it contains, and all that it came back from until here.
@@ -296,7 +323,7 @@ impl<'a> Snapshot<'a> {
                     if Some(key) <= since || carried.as_ref().is_some_and(HashSet::is_empty) {
                         break;
                     }
-                    let revision = other.revision.commit();
+                    let revision = self.world.commit_of(other.revision);
                     if revision.is_some_and(|revision| graph.contains(revision, commit)) {
                         continue;
                     }
@@ -313,17 +340,34 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Whether a line of a parent decides something of the child that is never forgotten: whether it
-    /// is deleted, and what of its head counts.
-    fn decides(&self, parent: &Record, line: &Named) -> bool {
+    /// is deleted, whether it is expected with its parent, and what of its head counts.
+    fn decides(&self, reconciler: &Reconciler, parent: &Record, line: &Named) -> bool {
         let (object, change, key) = line;
         let head = || self.world.reconciler(*object)?.current()?.head();
         let cut = Cut { changed_by_parent: Some(*key), ..Cut::default() };
         self.decides_deletion(line)
+            || self.makes_parent(reconciler, line)
             || (*change != Change::Deleted
                 && head().is_some_and(|head| {
-                    head.revision == parent.revision
+                    self.is_alike(head.revision, parent.revision)
                         && head.marks.iter().any(|mark| !cut.counts(mark.key()))
                 }))
+    }
+
+    /// Whether two revisions are of the same commit, or are the same.
+    fn is_alike(&self, one: RevisionKey, other: RevisionKey) -> bool {
+        one == other || {
+            let commit = self.world.commit_of(one);
+            commit.is_some() && commit == self.world.commit_of(other)
+        }
+    }
+
+    /// Whether a line is the newest by which a reconciler applies a release.
+    fn makes_parent(&self, parent: &Reconciler, (object, change, key): &Named) -> bool {
+        let child = self.world.reconciler(*object);
+        child.is_some_and(|child| child.role == Role::HelmRelease)
+            && *change != Change::Deleted
+            && parent.children.get(object) == Some(key)
     }
 
     /// Whether a line of a parent decides whether a reconciler is deleted.
@@ -406,17 +450,38 @@ impl<'a> Snapshot<'a> {
             (Some(text), _) | (None, RevisionKey::Text(text)) => {
                 Some(self.world.revisions.text(text))
             }
-            (None, RevisionKey::Commit(_)) => None,
+            (None, RevisionKey::Chart(_) | RevisionKey::Commit(_)) => None,
         };
-        observation.revision = text.map(Box::from);
-        let Some(commit) = revision.commit().and_then(|commit| self.world.graph.id(commit)) else {
+        observation.revision = match revision {
+            RevisionKey::Chart(prefix)
+                if text.and_then(CommitPrefix::of_version) != Some(prefix) =>
+            {
+                Some(prefix.to_version().into())
+            }
+            _ => text.map(Box::from),
+        };
+        let is_release = Role::of(observation.object.kind()) == Some(Role::HelmRelease);
+        // Its version may look as if it told a commit.
+        observation.chart_from_oci = is_release
+            && matches!(revision, RevisionKey::Text(_))
+            && observation.chart_commit(Role::HelmRelease).is_some();
+        let Some(commit) = revision.as_commit().and_then(|commit| self.world.graph.id(commit))
+        else {
             return;
         };
-        if Role::of(observation.object.kind()) == Some(Role::HelmRelease) {
+        if is_release {
             observation.commit_annotation = Some(commit.to_string().into());
         } else if text.and_then(|text| Revision::parse(text).ok()?.commit()) != Some(commit) {
             observation.origin_revision = Some(commit.to_string().into());
         }
+    }
+
+    /// Notes the commit of a revision that is kept: or those that it can be.
+    fn anchor(&mut self, revision: RevisionKey) {
+        if let RevisionKey::Chart(prefix) = revision {
+            self.of_charts.extend(self.world.graph.beginning_with(prefix));
+        }
+        self.anchors.extend(revision.as_commit());
     }
 
     fn changed(&self, object: u32, change: Change) -> Option<ChangedObject> {
@@ -426,12 +491,21 @@ impl<'a> Snapshot<'a> {
 
     fn ancestry(&mut self) {
         let graph = &self.world.graph;
-        let ancestry: Ancestry = if self.before.is_some() {
-            let anchors: Vec<_> = self.anchors.iter().copied().collect();
+        let mut ancestry: Ancestry = if self.before.is_some() {
+            let anchors: Vec<_> = self.anchors.union(&self.of_charts).copied().collect();
             graph.between(&anchors)
         } else {
             graph.to_ancestry()
         };
+        // That there is such a commit at all can be known from what is kept no more.
+        let told: HashSet<_> = (ancestry.parents.iter().map(|known| known.commit))
+            .chain(ancestry.contains.iter().map(|known| known.commit))
+            .collect();
+        let of_charts = self.of_charts.iter().filter_map(|commit| graph.id(*commit));
+        let untold = of_charts.filter(|commit| !told.contains(commit));
+        let untold = untold.map(|commit| Contains { commit, ancestors: Vec::new() });
+        ancestry.contains.extend(untold);
+        ancestry.contains.sort_unstable();
         if !ancestry.is_empty() {
             self.facts.push(Fact::new(DateTime::UNIX_EPOCH, FactBody::Ancestry(ancestry)));
         }
@@ -452,6 +526,7 @@ fn blank(object: &ObjectName, key: OrderKey, severity: Severity, reason: &str) -
         revision: None,
         origin_revision: None,
         commit_annotation: None,
+        chart_from_oci: false,
         timestamp: key.time(),
         health_check_passed: proof == Some(Proof::HealthChecked),
         created_or_configured: false,

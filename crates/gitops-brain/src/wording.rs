@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     assessment::{Assessment, declared},
+    chart::CommitPrefix,
     duration::format_duration,
     names::{EnvironmentName, ObjectName},
     observation::Role,
     policy::{HealthChecks, Require},
-    reconciler::Reconciler,
+    reconciler::{Reconciler, RevisionKey},
     rollout::View,
     status::{HealthChecksStatus, Outcome, Reason, ReconcilerStatus, State, text_of},
     world::Registered,
@@ -193,7 +194,15 @@ pub(crate) fn reconciler(
              leads to it"
         ),
         Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => {
-            format!("{name} reports chart versions, which say nothing about a commit: {live}")
+            match assessment.head.map(|(record, _)| record.revision) {
+                Some(RevisionKey::Chart(prefix)) => format!(
+                    "{name}: {live}; how the commit that begins with {prefix} relates to {} is not known",
+                    view.commit()
+                ),
+                _ => format!(
+                    "{name} reports chart versions, which say nothing about a commit: {live}"
+                ),
+            }
         }
         Reason::AncestryUnknown => {
             format!("{name}: {live}; how it relates to {} is not known", view.commit())
@@ -221,7 +230,10 @@ fn remedy(status: &ReconcilerStatus) -> Option<String> {
             name.cluster()
         ),
         Reason::HealthUnproved | Reason::NotChecked => health_checks_remedy(name),
-        Reason::AncestryUnknown if name.kind() == "HelmRelease" => {
+        Reason::AncestryUnknown
+            if name.kind() == "HelmRelease"
+                && status.head.as_deref().and_then(CommitPrefix::of_version).is_none() =>
+        {
             "expect the Kustomization that applies it, with `wait: true`; or template the annotation \
              `event.toolkit.fluxcd.io/commit` into its manifest"
                 .to_owned()

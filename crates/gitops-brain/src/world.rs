@@ -2,13 +2,14 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     ancestry::{CommitGraph, CommitIndex},
+    chart::CommitPrefix,
     commit::CommitId,
     event::Severity,
     fact::{Fact, FactBody, Registration, Settlement, Terms, to_json},
@@ -18,8 +19,8 @@ use crate::{
     observation::{Change, Observation, Proof, Role},
     policy::Require,
     reconciler::{
-        Changed, Cut, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey, Reconciler,
-        ReconcilerIndex, RevisionKey, Seen, Tie, seconds,
+        Changed, Cut, Incarnation, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey,
+        Reconciler, ReconcilerIndex, Record, RevisionKey, Seen, Tie, seconds,
     },
     rules,
     status::Outcome,
@@ -37,6 +38,8 @@ const MAX_TEXTS: usize = 4 * MAX_REVISIONS * MAX_INCARNATIONS;
 pub(crate) struct World {
     pub(crate) graph: CommitGraph,
     pub(crate) revisions: Revisions,
+    /// All that charts told of commits.
+    charts: HashSet<CommitPrefix>,
     pub(crate) reasons: Interner,
     pub(crate) clusters: Vec<Cluster>,
     cluster_index: hashing::HashMap<Box<str>, u32>,
@@ -173,6 +176,7 @@ impl World {
         Self {
             graph: CommitGraph::new(),
             revisions: Revisions::new(MAX_TEXTS),
+            charts: HashSet::new(),
             reasons: Interner::new(MAX_REASONS),
             clusters: Vec::new(),
             cluster_index: hashing::map(),
@@ -201,14 +205,70 @@ impl World {
             (Some(text), _) | (None, RevisionKey::Text(text)) => {
                 self.revisions.text(text).to_owned()
             }
+            (None, RevisionKey::Chart(prefix)) => prefix.to_version(),
             (None, RevisionKey::Commit(commit)) => {
                 self.graph.id(commit).map_or_else(String::new, |id| id.to_string())
             }
         }
     }
 
+    /// The commit that a revision is known to be of. Of a chart that is the only one that is
+    /// known and begins as its version says.
+    pub(crate) fn commit_of(&self, revision: RevisionKey) -> Option<CommitIndex> {
+        match revision {
+            RevisionKey::Commit(commit) => Some(commit),
+            RevisionKey::Chart(prefix) => match self.graph.beginning_with(prefix) {
+                [commit] => Some(*commit),
+                _ => None,
+            },
+            RevisionKey::Text(_) => None,
+        }
+    }
+
+    /// What is kept of an incarnation at a commit: of a release it can be what names the commit in full,
+    /// and what its charts told.
+    pub(crate) fn records_at<'a>(
+        &self,
+        incarnation: &'a Incarnation,
+        commit: CommitIndex,
+    ) -> impl Iterator<Item = &'a Record> {
+        let prefix = self.graph.id(commit).as_ref().and_then(CommitPrefix::of);
+        let chart = prefix.filter(|prefix| self.charts.contains(prefix)).map(RevisionKey::Chart);
+        let chart = chart.filter(|chart| self.commit_of(*chart) == Some(commit));
+        let revisions = [Some(RevisionKey::Commit(commit)), chart].into_iter().flatten();
+        revisions.filter_map(|revision| incarnation.record(revision))
+    }
+
+    /// What is kept of an incarnation at what another one works on.
+    pub(crate) fn record_like<'a>(
+        &self,
+        incarnation: &'a Incarnation,
+        revision: RevisionKey,
+    ) -> Option<&'a Record> {
+        match self.commit_of(revision) {
+            Some(commit) => self.records_at(incarnation, commit).next(),
+            None => incarnation.record(revision),
+        }
+    }
+
     /// Takes in a fact. Whatever the order, and however often: the result is the same.
     pub(crate) fn apply(&mut self, fact: &Fact) -> (Changed, Touched) {
+        let known = self.graph.known().len();
+        let (changed, touched) = self.take_in(fact);
+        // A commit that was not known before can be what a chart was made of, long ago.
+        let is_of_chart = |commit: &CommitIndex| {
+            let prefix = self.graph.id(*commit).as_ref().and_then(CommitPrefix::of);
+            prefix.is_some_and(|prefix| self.charts.contains(&prefix))
+        };
+        let news = self.graph.known().get(known..).unwrap_or_default();
+        if !self.charts.is_empty() && news.iter().any(is_of_chart) {
+            (Changed::Knowledge, Touched::Everything)
+        } else {
+            (changed, touched)
+        }
+    }
+
+    fn take_in(&mut self, fact: &Fact) -> (Changed, Touched) {
         match &fact.body {
             FactBody::Observed(observation) => self.observe(observation, fact.at),
             FactBody::Registered(registration) => self.register(registration, fact.at),
@@ -237,7 +297,8 @@ impl World {
             // Only the revision that is there already can be repeated.
             let text = observation.revision_text_for(reconciler.role);
             let same = text == head.text.map(|text| self.revisions.text(text))
-                && observation.commit() == head.revision.commit().and_then(|at| self.graph.id(at));
+                && observation.commit()
+                    == head.revision.as_commit().and_then(|at| self.graph.id(at));
             let (revision, text) = (head.revision, head.text);
             let proof = observation.proof_for(reconciler.role).filter(|_| same)?;
             let key = OrderKey::of(observation, Some(proof));
@@ -358,6 +419,11 @@ impl World {
         let proof = observation.proof_for(role);
         let key = OrderKey::of(observation, proof);
         let (revision, text) = self.resolve(observation, role);
+        if let Some(RevisionKey::Commit(commit)) = revision
+            && proof.is_some_and(|proof| proof != Proof::Deleted)
+        {
+            self.graph.note(commit);
+        }
         let named = match proof {
             Some(Proof::Applying) if revision.is_some() => {
                 self.name_children(index, observation, key)
@@ -405,6 +471,7 @@ impl World {
             Some(RevisionKey::Commit(commit)) => {
                 self.graph.id(commit).as_ref().map_or(Tie::NONE, Tie::of_commit)
             }
+            Some(RevisionKey::Chart(prefix)) => Tie::of_chart(prefix),
             Some(RevisionKey::Text(text)) => Tie::of_text(self.revisions.text(text)),
             None => Tie::NONE,
         }
@@ -428,9 +495,16 @@ impl World {
             _ if observation.revision.is_some() => first.map(|(text, _)| text),
             _ => None,
         };
-        let revision = match commit {
-            Some(commit) => Some(RevisionKey::Commit(commit)),
-            None => text.map(RevisionKey::Text),
+        let revision = match (commit, text, observation.chart_commit(role)) {
+            (Some(commit), ..) => Some(RevisionKey::Commit(commit)),
+            // The chart that it names is the former one, and nothing happened to that.
+            (None, Some(_), Some(_)) if observation.is_remedy() => None,
+            (None, Some(_), Some(prefix)) => {
+                self.charts.insert(prefix);
+                self.graph.index_prefixes();
+                Some(RevisionKey::Chart(prefix))
+            }
+            (None, text, _) => text.map(RevisionKey::Text),
         };
         (revision, text)
     }
@@ -452,7 +526,7 @@ impl World {
         let changes = reconciler
             .parents
             .iter()
-            .filter_map(|parent| self.reconciler(*parent)?.current()?.record(revision))
+            .filter_map(|parent| self.record_like(self.reconciler(*parent)?.current()?, revision))
             .flat_map(|record| &record.named)
             .filter(|(named, change, _)| *named == child && *change != Change::Deleted);
         changes.into_iter().any(|(.., key)| {
@@ -485,6 +559,12 @@ impl World {
                 };
                 *newest = (*newest).max(Some(key));
                 named.push((index, changed.change));
+                if changed.change != Change::Deleted
+                    && let Some(parent) = self.reconcilers.get_mut(parent as usize)
+                {
+                    let newest = parent.children.entry(index).or_insert(key);
+                    *newest = key.max(*newest);
+                }
             }
         }
         named

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use gitops_brain::{
-    Brain, CommitId, Effects, EnvironmentName, Fact, FactBody, Outcome, Policy, Query,
-    ReconcilerFilter, Registration, RolloutFilter, Selector, Standing, State, Status, Watch,
+    Ancestry, Brain, CommitId, Contains, Effects, EnvironmentName, Fact, FactBody, Outcome, Policy,
+    Query, ReconcilerFilter, Registration, RolloutFilter, Selector, Standing, State, Status, Watch,
 };
 use model::{Answer, Model};
 use proptest::{prelude::*, sample::Index};
@@ -280,13 +280,18 @@ proptest! {
             Fact::new(at, FactBody::Registered(registration))
         };
         // All by the policy in place: what an operator changes may make a difference.
-        let facts: Vec<_> = world.facts.iter().map(|fact| match &fact.body {
+        let mut facts: Vec<_> = world.facts.iter().map(|fact| match &fact.body {
             FactBody::Registered(one) => {
                 let key = (one.environment.clone(), one.commit);
                 registered(fact.at, &key, one.expect.clone())
             }
             _ => fact.clone(),
         }).collect();
+        // A registration can tell which commit a chart was made of. That is known here.
+        let contains = commits().map(|commit| Contains { commit, ancestors: Vec::new() }).collect();
+        let mut known = Ancestry::default();
+        known.contains = contains;
+        facts.push(Fact::new(start(), FactBody::Ancestry(known)));
         let before = brain(policy, &facts);
         let mut after = before.clone();
         for key in keys() {

@@ -109,6 +109,7 @@ const describe = (observation) => ({
   created_or_configured: observation.createdOrConfigured,
   only_deletions: observation.onlyDeletions,
   canceled: observation.canceled,
+  chart_from_oci: observation.chartFromOci,
   changed_objects: Object.fromEntries(observation.changedObjects.map(({ object, change }) => [object, change])),
 })
 

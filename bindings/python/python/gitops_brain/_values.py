@@ -451,6 +451,8 @@ class Observation(Value):
     """Metadata `originRevision`, as it was sent."""
     commit_annotation: str | None
     """Metadata `commit`, as it was sent."""
+    chart_from_oci: bool
+    """Whether the chart came out of an OCI registry."""
     timestamp: datetime
     health_check_passed: bool
     created_or_configured: bool

@@ -101,6 +101,7 @@ def observation(given: Any) -> dict[str, Any]:
             "created_or_configured": told.created_or_configured,
             "only_deletions": told.only_deletions,
             "canceled": told.canceled,
+            "chart_from_oci": told.chart_from_oci,
             "changed_objects": {
                 changed.object: str(changed.change) for changed in told.changed_objects
             },

@@ -42,9 +42,10 @@ impl<'a> Mender<'a> {
         let mut notes = Vec::new();
         for reconciler in &status.reconcilers {
             let Some(head) = &reconciler.head else { continue };
-            // The chart versions of a HelmRelease are no commits: it can be of no use here.
-            let is_unknown = reconciler.reason == "ancestry_unknown"
-                && !reconciler.reconciler.contains("/HelmRelease/");
+            // Most versions of charts have nothing to do with a commit.
+            let tells =
+                !reconciler.reconciler.contains("/HelmRelease/") || chart_commit(head).is_some();
+            let is_unknown = reconciler.reason == "ancestry_unknown" && tells;
             if !is_unknown || !self.tried.insert(head.clone()) {
                 continue;
             }
@@ -60,11 +61,11 @@ impl<'a> Mender<'a> {
     fn connect(&self, reconciler: &Reconciler, head: &str) -> Result<usize, String> {
         let checkout = self.found.checkout.as_ref().map_err(Clone::clone)?;
         let revision = Revision::parse(head).ok();
-        let live = revision
-            .as_ref()
-            .and_then(Revision::commit)
-            .or_else(|| self.ask_for_commit(reconciler))
-            .ok_or("it names no commit")?;
+        let live = match (revision.as_ref().and_then(Revision::commit), chart_commit(head)) {
+            (Some(live), _) => live,
+            (None, Some(digits)) => checkout.beginning_with(digits)?,
+            (None, None) => self.ask_for_commit(reconciler).ok_or("it names no commit")?,
+        };
         let branch = revision.as_ref().and_then(Revision::pointer);
         let objects = checkout.between(live, self.found.commit, branch)?;
         let count = objects.len();
@@ -83,4 +84,12 @@ impl<'a> Mender<'a> {
         let mut reports = reports.filter(|report| report.reconciler == reconciler.reconciler);
         reports.next()?.commit?.parse().ok()
     }
+}
+
+/// The beginning of the commit that a chart was made of, if its version tells.
+fn chart_commit(version: &str) -> Option<&str> {
+    let (_, metadata) = version.rsplit_once('+')?;
+    let digits = metadata.split_once('.').map_or(metadata, |(digits, _)| digits);
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (digits.len() == 12 && is_hex).then_some(digits)
 }

@@ -82,6 +82,11 @@ fn clone_shallow(folder: &Path, name: &str) {
 
 /// A server at which a later commit is live that it cannot relate, until it is told how.
 fn ignorant(live: String) -> Stub {
+    let head = format!("main@sha1:{live}");
+    ignorant_of(live, "staging/Kustomization/shop/web", head)
+}
+
+fn ignorant_of(live: String, reconciler: &'static str, head: String) -> Stub {
     let told = Mutex::new(HashMap::new());
     Stub::start(move |request| {
         if request.method == "PUT" {
@@ -97,7 +102,8 @@ fn ignorant(live: String) -> Stub {
             false => ("in_progress", "ancestry_unknown"),
         };
         let mut status = status(outcome, reason, outcome);
-        status["reconcilers"][0]["head"] = format!("main@sha1:{live}").into();
+        status["reconcilers"][0]["reconciler"] = reconciler.into();
+        status["reconcilers"][0]["head"] = head.clone().into();
         status.into()
     })
 }
@@ -133,6 +139,23 @@ fn unknown_ancestry_is_fetched_and_sent() {
         let said = stdout(&output);
         assert!(said.contains(&format!("main@sha1:{} is live: sent", &live[..10])), "{said}");
     }
+}
+
+#[test]
+fn the_commit_of_a_chart_is_fetched_and_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = folder.path().join("origin");
+    repository(&origin, 3);
+    git(folder.path(), &["clone", "--quiet", "origin", "ci"]);
+    let live = commit(&origin, "later");
+    let head = format!("0.1.0+{}.2", &live[..12]);
+    let stub = ignorant_of(live, "staging/HelmRelease/shop/web", head.clone());
+    let ci = folder.path().join("ci");
+    let output =
+        run(&stub.url, &["-C", ci.to_str().unwrap(), "wait", "-e", "staging", "--timeout", "10s"]);
+    assert_exit(&output, 0);
+    let said = stdout(&output);
+    assert!(said.contains(&format!("{head} is live: sent 2 commits")), "{said}");
 }
 
 #[test]

@@ -39,6 +39,8 @@ enum Rank {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum At {
     Other(String),
+    /// The first twelve digits of a commit.
+    Chart(String),
     Commit(CommitId),
 }
 
@@ -124,6 +126,8 @@ pub(crate) struct Model<'a> {
     facts: &'a [Fact],
     seen: BTreeMap<&'a ObjectName, Vec<Seen<'a>>>,
     graph: Graph,
+    /// All commits that a fact names.
+    commits: BTreeSet<CommitId>,
 }
 
 /// Why a state is what it is, and since when if it is a failure.
@@ -150,9 +154,20 @@ impl<'a> Model<'a> {
     pub(crate) fn new(policy: &'a Policy, facts: &'a [Fact]) -> Self {
         let mut seen: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut graph = Graph::default();
+        let mut commits = BTreeSet::new();
         for fact in facts {
             match &fact.body {
+                FactBody::Registered(registration) => {
+                    commits.insert(registration.commit);
+                }
+                FactBody::Settled(settlement) => {
+                    commits.insert(settlement.commit);
+                }
                 FactBody::Observed(said) => {
+                    let is_source = said.object.kind().ends_with("Repository");
+                    if is_source || !matches!(rank(said), Rank::Nothing | Rank::Deleted) {
+                        commits.extend(said.commit());
+                    }
                     let rank = rank(said);
                     let key = (said.timestamp, said.resource_version, rank);
                     let on = revision(said);
@@ -165,6 +180,12 @@ impl<'a> Model<'a> {
                     });
                 }
                 FactBody::Ancestry(ancestry) => {
+                    let parents = ancestry.parents.iter();
+                    commits.extend(parents.flat_map(|known| &known.parents));
+                    let contained = ancestry.contains.iter();
+                    commits.extend(contained.flat_map(|known| &known.ancestors));
+                    commits.extend(ancestry.parents.iter().map(|known| known.commit));
+                    commits.extend(ancestry.contains.iter().map(|known| known.commit));
                     for known in &ancestry.parents {
                         graph.complete.insert(known.commit);
                         let edges = graph.parents.entry(known.commit).or_default();
@@ -178,7 +199,7 @@ impl<'a> Model<'a> {
                 _ => {}
             }
         }
-        Self { policy, facts, seen, graph }
+        Self { policy, facts, seen, graph, commits }
     }
 
     pub(crate) fn status(&self, query: &Query, now: Time) -> Answer {
@@ -327,6 +348,9 @@ impl<'a> Model<'a> {
             }
         }
         names.retain(|name| !self.is_removed(name));
+        if query.reconcilers.is_empty() {
+            names.extend(self.releases_of(&names, query.commit));
+        }
 
         // Each pattern's clusters must have been heard for long enough, and so must be known.
         let clusters: BTreeSet<&str> = self.seen.keys().map(|name| name.cluster()).collect();
@@ -368,16 +392,53 @@ impl<'a> Model<'a> {
     /// Whether a reconciler belongs to sets that are not given by names.
     fn joins_by_itself(&self, name: &ObjectName) -> bool {
         let silent_release = name.kind() == "HelmRelease"
-            && !self.revisions(name).keys().any(|on| matches!(on, At::Commit(_)));
+            && !self.revisions(name).keys().any(|on| matches!(on, At::Commit(_)))
+            && !self.follows_by_chart(name);
         !silent_release && !self.is_deleted(name)
+    }
+
+    /// Whether a release reports charts of a repository of which commits are known.
+    fn follows_by_chart(&self, name: &ObjectName) -> bool {
+        let revisions = self.revisions(name);
+        let head = revisions.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)));
+        head.max().is_some_and(|(_, on)| matches!(on, At::Chart(_)))
+            && revisions.keys().any(|on| self.commit_of(on).is_some())
+    }
+
+    /// The releases that some reconcilers created or configured, and that follow the repository.
+    fn releases_of(&self, names: &BTreeSet<ObjectName>, commit: CommitId) -> Vec<ObjectName> {
+        let lines = names.iter().flat_map(|name| {
+            let lists = self.all(name).iter().filter(|seen| seen.lists_changes());
+            let lines = lists.flat_map(|seen| &seen.said.changed_objects);
+            lines.filter(move |line| line.change != Change::Deleted && line.object != *name)
+        });
+        let releases = lines.map(|line| &line.object).filter(|child| {
+            child.kind() == "HelmRelease"
+                && self.follows_by_chart(child)
+                && !self.is_unrelated(child, commit)
+                && !self.is_deleted(child)
+                && !self.is_removed(child)
+        });
+        releases.cloned().collect()
+    }
+
+    /// The commit that a revision is of: of a chart the only one that begins so.
+    fn commit_of(&self, on: &At) -> Option<CommitId> {
+        match on {
+            At::Commit(commit) => Some(*commit),
+            At::Chart(digits) => {
+                let mut found = self.commits.iter().filter(|id| id.to_string().starts_with(digits));
+                found.next().copied().filter(|_| found.next().is_none())
+            }
+            At::Other(_) => None,
+        }
     }
 
     fn is_unrelated(&self, name: &ObjectName, commit: CommitId) -> bool {
         let revisions = self.revisions(name);
         !revisions.is_empty()
-            && revisions.keys().all(|on| match on {
-                At::Commit(other) => self.graph.are_strangers(*other, commit),
-                At::Other(_) => false,
+            && revisions.keys().all(|on| {
+                self.commit_of(on).is_some_and(|other| self.graph.are_strangers(other, commit))
             })
     }
 
@@ -616,9 +677,7 @@ impl<'a> Model<'a> {
         let any_counts = carriers.iter().any(|(on, seen)| {
             TAKEN_UP.iter().any(|rank| newest(seen, &[*rank]).is_some_and(|key| counts(on, key)))
         });
-        let own = At::Commit(commit);
-        let nothing = Vec::new();
-        let own_seen = revisions.get(&own).unwrap_or(&nothing);
+        let is_own = |on: &&At| self.commit_of(on) == Some(commit);
 
         let decided: Option<(State, &At)> = if any_counts {
             let states: Vec<(State, Key, &At)> = carriers
@@ -632,7 +691,7 @@ impl<'a> Model<'a> {
             let healthy = states.iter().filter(|(state, ..)| *state == State::Healthy).min_by_key(
                 |(_, _, on)| {
                     let first = self.first_healthy(name, query, carriers[*on]);
-                    (**on != own, first, *on)
+                    (!is_own(on), first, self.commit_of(on), *on)
                 },
             );
             let newest = states
@@ -640,19 +699,18 @@ impl<'a> Model<'a> {
                 .filter(|(state, ..)| matches!(state, State::Applied | State::Failed))
                 .max_by_key(|(_, key, on)| (*key, *on));
             healthy.or(newest).map(|(state, _, on)| (*state, *on))
-        } else if self.state_at(name, query, own_seen, &|key| spec(&own, key)) == State::Failed {
-            Some((State::Failed, &own))
         } else {
-            None
+            let mut own = revisions.iter().rev().filter(|(on, _)| is_own(on));
+            let failed = |on: &At, seen: &[&Seen<'_>]| {
+                self.state_at(name, query, seen, &|key| spec(on, key)) == State::Failed
+            };
+            own.find(|(on, seen)| failed(on, seen)).map(|(on, _)| (State::Failed, on))
         };
 
         let mut failure = None;
         if let Some((state, on)) = decided {
             part.state = state;
-            part.via = match on {
-                At::Commit(via) if *via != commit => Some(*via),
-                _ => None,
-            };
+            part.via = self.commit_of(on).filter(|via| *via != commit);
             let seen = &revisions[on];
             part.reason = match state {
                 State::Pending => Reason::Waiting,
@@ -698,7 +756,12 @@ impl<'a> Model<'a> {
             let changed = self
                 .current(parent)
                 .into_iter()
-                .filter(|seen| seen.rank == Rank::Applying && seen.on.as_ref() == Some(on))
+                .filter(|seen| {
+                    let at = seen.on.as_ref();
+                    let same = at.and_then(|at| self.commit_of(at)) == self.commit_of(on);
+                    seen.rank == Rank::Applying
+                        && (at == Some(on) || self.commit_of(on).is_some() && same)
+                })
                 .filter(|seen| {
                     seen.said
                         .changed_objects
@@ -712,10 +775,7 @@ impl<'a> Model<'a> {
     }
 
     fn contains(&self, on: &At, commit: CommitId) -> Option<bool> {
-        match on {
-            At::Commit(other) => self.graph.relation(*other, commit),
-            At::Other(_) => None,
-        }
+        self.graph.relation(self.commit_of(on)?, commit)
     }
 
     /// When a revision first proved health, for which of several is the earliest.
@@ -791,8 +851,8 @@ impl<'a> Model<'a> {
             if carried.is_some() {
                 return Reason::RolledBack;
             }
-            if let At::Commit(other) = on
-                && self.graph.relation(commit, *other) == Some(false)
+            if let Some(other) = self.commit_of(on)
+                && self.graph.relation(commit, other) == Some(false)
             {
                 return Reason::Diverged;
             }
@@ -917,10 +977,29 @@ fn revision(said: &Observation) -> Option<At> {
         return None;
     }
     let named = commit(&said.revision).or_else(|| commit(&said.origin_revision));
+    let text = said.revision.as_deref();
     match named {
         Some(commit) if said.object.kind() != "HelmRelease" => Some(At::Commit(commit)),
-        _ => said.revision.as_deref().map(|text| At::Other(text.to_owned())),
+        _ if said.object.kind() == "HelmRelease" && !said.chart_from_oci => {
+            match text.and_then(chart_commit) {
+                Some(_) if ["RollbackSucceeded", "UninstallSucceeded"].contains(&&*said.reason) => {
+                    None
+                }
+                Some(digits) => Some(At::Chart(digits)),
+                None => text.map(|text| At::Other(text.to_owned())),
+            }
+        }
+        _ => text.map(|text| At::Other(text.to_owned())),
     }
+}
+
+/// The twelve digits after the `+`, with or without a generation after them.
+fn chart_commit(version: &str) -> Option<String> {
+    let (_, metadata) = version.rsplit_once('+')?;
+    let (digits, rest) = metadata.split_at_checked(12)?;
+    let generation = rest.strip_prefix('.').map(|number| number.parse::<u64>().is_ok());
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_hex && (rest.is_empty() || generation == Some(true))).then(|| digits.to_lowercase())
 }
 
 /// Who descends from whom, as far as it was told.

@@ -203,10 +203,25 @@ fn event(attempt: &Attempt, offset: i64, said: &Said) -> Fact {
     let mut set = |key: &str, value: String| metadata.insert(key.to_owned(), value.into());
     let hex = commit(attempt.commit);
     if helm {
-        set("revision", format!("6.5.{}", attempt.commit % 3));
-        // A template that an author wrote, or forgot.
-        if attempt.form < 9 && attempt.commit < OCI_ONLY {
-            set("commit", hex.to_string());
+        match attempt.form {
+            // A template that an author wrote.
+            0..4 if attempt.commit < OCI_ONLY => {
+                set("revision", format!("6.5.{}", attempt.commit % 3));
+                set("commit", hex.to_string());
+            }
+            // A chart out of the repository, with values files and without.
+            4..10 => {
+                let generation = if attempt.form == 4 { ".2" } else { "" };
+                set("revision", format!("6.5.0+{hex:.12}{generation}"));
+            }
+            // A digest that happens to begin as a commit does.
+            10 => {
+                set("revision", format!("6.5.0+{hex:.12}"));
+                set("oci-digest", format!("sha256:{hex}{hex:.24}"));
+            }
+            _ => {
+                set("revision", format!("6.5.{}", attempt.commit % 3));
+            }
         }
     } else {
         let digest = format!("latest@sha256:{:064x}", attempt.commit);

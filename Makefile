@@ -235,14 +235,14 @@ bench-peers: wheels npm-package ## Measure beside what one would write in Go, Py
 		$(VENV)-bench/bin/python benches/peers/run.py $(SECTIONS)
 
 # What looks at the core: its own tests, and the vectors.
-CORE_TESTS := --lib --test properties --test findings --test questions --test conformance
+CORE_TESTS := --lib --tests
 
 # Which of the shards, as 0/8.
 SHARD ?= 0/1
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
-	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain --test-package gitops-brain,gitops-brain-tests \
+	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain \
 		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked $(CORE_TESTS)
 
 # The version of the compiler's LLVM; rustup's component llvm-tools would do as well.
@@ -253,7 +253,7 @@ coverage: $(LLVM_COV) ## Which lines of the core its tests and the vectors reach
 	@command -v llvm-cov-$(LLVM) >/dev/null || { \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq llvm-$(LLVM) >/dev/null; }
 	LLVM_COV=$$(command -v llvm-cov-$(LLVM)) LLVM_PROFDATA=$$(command -v llvm-profdata-$(LLVM)) PATH=$(TOOLS)/bin:$$PATH \
-		$(CARGO) llvm-cov --locked -p gitops-brain -p gitops-brain-tests \
+		$(CARGO) llvm-cov --locked -p gitops-brain \
 		$(CORE_TESTS) --summary-only \
 		--ignore-filename-regex '/(tests|bindings|fuzz|benches)/|gitops-brain-(journal|server|cli|release)/'
 

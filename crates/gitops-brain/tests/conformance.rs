@@ -14,7 +14,7 @@ use gitops_brain_tests::{
 use serde_json::Value;
 
 fn files() -> Vec<File> {
-    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")).unwrap()
+    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors")).unwrap()
 }
 
 fn cases_of(files: &[File], kind: Kind) -> impl Iterator<Item = &Value> {

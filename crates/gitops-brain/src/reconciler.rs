@@ -779,12 +779,15 @@ impl Incarnation {
         place
     }
 
-    /// Makes room: the record that was taken up longest ago goes.
+    /// Makes room: the records that were taken up longest ago go. Not one by one, for what is derived
+    /// of the others is derived anew.
     fn drop_oldest(&mut self) {
-        let keep = MAX_REVISIONS - MAX_REVISIONS / 10;
-        let mut records: Vec<_> = std::mem::take(&mut self.records);
-        records.sort_by_key(|record| std::cmp::Reverse(record.order()));
-        records.truncate(keep);
+        let mut records = std::mem::take(&mut self.records);
+        let mut orders: Vec<_> = records.iter().map(Record::order).collect();
+        if let Some(last) = (MAX_REVISIONS / 4).checked_sub(1).filter(|last| *last < orders.len()) {
+            let (_, newest_dropped, _) = orders.select_nth_unstable(last);
+            records.retain(|record| record.order() > *newest_dropped);
+        }
         self.rebuild(records);
     }
 

@@ -242,7 +242,7 @@ SHARD ?= 0/1
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
-	PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain \
+	CARGO_PROFILE_DEV_DEBUG=none PATH=$(TOOLS)/bin:$$PATH $(CARGO) mutants -p gitops-brain --timeout 60 \
 		--shard $(SHARD) --sharding round-robin --output target/mutants -- --locked $(CORE_TESTS)
 
 # The version of the compiler's LLVM; rustup's component llvm-tools would do as well.

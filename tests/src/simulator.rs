@@ -11,7 +11,9 @@
 //! - A Kustomization waits for all that it applies, or for nothing, and never changes that.
 //! - Within one object resourceVersions grow, and the controller's clock goes right.
 //! - Objects are healthy a while after they were applied, at once, or never; and they can break.
-//! - The set of reconcilers does not change, but for one that is deleted and comes back.
+//! - The set of reconcilers does not change, but for one that is deleted and comes back. Where one of them
+//!   applies the definitions of the others, its events arrive, in their order, and no definition is
+//!   reverted: nothing else tells what was done by which.
 //!
 //! The limits that the documentation names (`wait` switched off, `healthChecks` lists, `prune: false`) are
 //! not among these worlds: they have vectors of their own.
@@ -35,7 +37,7 @@ use gitops_brain::{
 };
 
 use self::{
-    flux::{Happening, Kustomization},
+    flux::{Around, Happening, Kustomization},
     git::{Commit, Git},
     network::Network,
 };
@@ -178,6 +180,10 @@ struct World {
     git: Git,
     /// The clusters' names, and which revision each has fetched.
     clusters: Vec<(String, Option<usize>)>,
+    /// The resourceVersion that each cluster has come to.
+    versions: Vec<u64>,
+    /// The folder with the definitions of the other Kustomizations, if the repository has one.
+    root: Option<usize>,
     kustomizations: Vec<Kustomization>,
     networks: Vec<Network>,
     environment: EnvironmentName,
@@ -199,7 +205,11 @@ impl World {
         let names = ["one", "two"];
         let clusters: Vec<_> = names.into_iter().take(1 + random.below(2)).collect();
         let mut kustomizations = Vec::new();
+        let root = random.percent(30).then_some(2);
         for cluster in 0..clusters.len() {
+            if let Some(root) = root {
+                kustomizations.push(Kustomization::new(&mut random, cluster, root, None));
+            }
             for number in 0..1 + random.below(2) {
                 let before = (number > 0 && random.percent(30)).then(|| kustomizations.len() - 1);
                 kustomizations.push(Kustomization::new(&mut random, cluster, number, before));
@@ -227,8 +237,9 @@ impl World {
             EnvironmentName::new("staging").unwrap_or_else(|_| std::process::abort());
         let policy = Policy::default().environment(named.clone(), environment);
         // Nor is one missed there that never arrives: so there nothing gets lost.
+        let is_sure = by_pattern || root.is_some();
         let networks: Vec<_> =
-            clusters.iter().map(|_| Network::new(&mut random, by_pattern)).collect();
+            clusters.iter().map(|_| Network::new(&mut random, is_sure)).collect();
         for one in &mut kustomizations {
             // Who takes leave must be heard.
             let is_sure = networks.get(one.cluster).is_some_and(Network::is_sure);
@@ -239,7 +250,9 @@ impl World {
             now: 0,
             acts: BinaryHeap::new(),
             scheduled: 0,
+            versions: clusters.iter().map(|_| 10).collect(),
             clusters: clusters.into_iter().map(|name| (name.to_owned(), None)).collect(),
+            root,
             kustomizations,
             networks,
             environment: named,
@@ -251,7 +264,7 @@ impl World {
             history: Vec::new(),
             count: Count::default(),
             problem: None,
-            git: Git::new(paths, &mut random),
+            git: Git::new(paths, root, &mut random),
             random,
         }
     }
@@ -281,7 +294,7 @@ impl World {
         }
         for index in 0..self.kustomizations.len() {
             // Who is deleted is out of a set that is given by a pattern.
-            let deletions = if self.by_pattern { 0 } else { 8 };
+            let deletions = if self.by_pattern || self.root.is_some() { 0 } else { 8 };
             for (percent, act) in [
                 (20, Act::Break(index)),
                 (30, Act::Drift(index)),
@@ -423,12 +436,31 @@ impl World {
         let is_ready = dependency.is_none_or(|before| {
             self.kustomizations.get(before).is_some_and(|one| one.is_ready_at(artifact))
         });
-        let quiet = self.is_quiet();
-        let Some(one) = self.kustomizations.get_mut(index) else { return };
+        let (now, quiet) = (self.now, self.is_quiet());
         let Some(commit) = self.git.get(artifact) else { return };
-        let did = one.happens(&happening, commit, is_ready, self.now, quiet, &mut self.random);
+        let outdated = self.outdated(index, commit);
+        let path = self.kustomizations.get(index).map(|one| one.path);
+        let is_root = self.root.is_some() && path == self.root;
+        let Some(version) = self.versions.get_mut(cluster) else { return };
+        let Some(one) = self.kustomizations.get_mut(index) else { return };
+        let mut around = Around {
+            artifact: commit,
+            is_dependency_ready: is_ready,
+            outdated: outdated.iter().map(|(_, name, _)| name.clone()).collect(),
+            version,
+            now,
+            is_quiet: quiet,
+            random: &mut self.random,
+        };
+        let did = one.happens(&happening, &mut around);
         for (time, next) in did.next {
             self.at(time, Act::Flux(index, next));
+        }
+        for (child, _, definition) in outdated.into_iter().filter(|_| did.has_configured) {
+            if let Some(child) = self.kustomizations.get_mut(child) {
+                child.definition = definition;
+            }
+            self.at(now, Act::Flux(child, Happening::Configured));
         }
         for event in did.events {
             self.history.push(format!(
@@ -444,9 +476,26 @@ impl World {
             let body = event.body(revision, self.time());
             let Some(network) = self.networks.get_mut(cluster) else { continue };
             for delay in network.send(&event, self.now, quiet, &mut self.random) {
+                let delay = if is_root { 0 } else { delay };
                 self.at(self.now + delay, Act::Deliver(cluster, body.clone()));
             }
         }
+    }
+
+    /// The Kustomizations that one applies and that are defined otherwise at a commit, with their names and
+    /// definitions.
+    fn outdated(&self, index: usize, commit: &Commit) -> Vec<(usize, String, u32)> {
+        let parent = self.kustomizations.get(index);
+        let Some(parent) = parent.filter(|parent| self.root == Some(parent.path)) else {
+            return Vec::new();
+        };
+        let all = self.kustomizations.iter().enumerate();
+        let children = all.filter(|(at, child)| child.cluster == parent.cluster && *at != index);
+        let outdated = children.filter_map(|(at, child)| {
+            let definition = commit.definition(child.path);
+            (child.definition != definition).then(|| (at, child.name.clone(), definition))
+        });
+        outdated.collect()
     }
 
     fn deliver(&mut self, cluster: usize, body: &str) {
@@ -479,7 +528,15 @@ impl World {
             let truths: Vec<_> = self
                 .kustomizations
                 .iter()
-                .map(|one| one.truth(commit, &|at| self.git.contains(at, commit), now))
+                .map(|one| {
+                    let contains = |at, definition: Option<u32>| {
+                        self.git.contains(at, commit)
+                            && definition.is_none_or(|definition| {
+                                self.git.defines(one.path, definition, commit)
+                            })
+                    };
+                    one.truth(commit, &contains, now)
+                })
                 .collect();
             let name = self.git.describe(commit);
             match status.outcome {
@@ -503,6 +560,8 @@ impl World {
                     if at_the_end
                         && self.is_told()
                         && self.networks.iter().all(Network::is_sure)
+                        // Of which definition a success was is known only where that was told.
+                        && self.root.is_none()
                         && truths.iter().all(|truth| truth.is_told) =>
                 {
                     let messages: Vec<_> =
@@ -559,8 +618,11 @@ impl World {
         reason: Reason,
         reconcilers: &BTreeMap<String, (State, Reason)>,
     ) -> Option<String> {
-        let is_well = self.kustomizations.iter().all(|one| {
-            one.is_well(self.git.head(), self.now) && self.git.contains(self.git.head(), commit)
+        let head = self.git.get(self.git.head());
+        let is_well = head.is_some_and(|head| {
+            self.kustomizations
+                .iter()
+                .all(|one| one.is_well(head, self.now) && self.git.contains(head.number, commit))
         });
         let should_be_green = is_well && self.is_told();
         self.count.sure += u64::from(should_be_green);

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     ancestry::CommitIndex,
     commit::CommitId,
-    observation::{Change, Role},
+    observation::Role,
     policy::HealthChecks,
     reconciler::{
         Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words,
@@ -131,8 +131,9 @@ impl<'a> Assessor<'a, '_> {
                 break;
             }
         }
+        let defined = self.defined(reconciler);
         let weigh = |record: &'a Record, after: Option<OrderKey>| {
-            let changed_by_parent = self.changed_by_parent(reconciler, record);
+            let changed_by_parent = self.changed_by_parent(reconciler, record).max(defined);
             Weighed::of(
                 reconciler,
                 incarnation,
@@ -169,7 +170,9 @@ impl<'a> Assessor<'a, '_> {
         if let Some(decides) = decides {
             let revision = self.world.commit_of(decides.record.revision);
             assessment.via = revision.filter(|via| Some(*via) != self.commit);
-            assessment.settle(decides);
+            let may_mend =
+                decides.state == State::Failed && self.is_ahead(reconciler, decides.record);
+            assessment.settle(decides, may_mend);
         } else {
             assessment.reason = self.why_pending(reconciler, incarnation, after, weighed.first());
         }
@@ -197,23 +200,61 @@ impl<'a> Assessor<'a, '_> {
         }
     }
 
+    /// The expected reconcilers that created or configured this one, as they are now.
+    fn parents(
+        &self,
+        reconciler: &Reconciler,
+    ) -> impl Iterator<Item = (&'a Incarnation, ReconcilerIndex)> {
+        let child = self.world.find(&reconciler.name);
+        let parents = reconciler.parents.clone().into_iter();
+        parents.filter(|parent| (self.expects)(*parent)).filter_map(move |parent| {
+            let parent = self.world.reconciler(parent)?;
+            let child = child.filter(|child| parent.children.contains_key(child))?;
+            Some((parent.current()?, child))
+        })
+    }
+
     /// When an expected parent last applied a change of the reconciler itself at a revision. What it
     /// did at that revision until then, it may have done by its former definition.
     fn changed_by_parent(&self, reconciler: &Reconciler, record: &Record) -> Option<OrderKey> {
-        let child = self.world.find(&reconciler.name)?;
-        let changes =
-            reconciler.parents.iter().filter(|parent| (self.expects)(**parent)).filter_map(
-                |parent| {
-                    let parent = self.world.reconciler(*parent)?.current()?;
-                    let at_revision = self.world.record_like(parent, record.revision)?;
-                    let named = at_revision
-                        .named
-                        .iter()
-                        .filter(|(named, change, _)| *named == child && *change != Change::Deleted);
-                    named.map(|(.., key)| *key).max()
-                },
-            );
+        let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
+        let changes = changes.filter_map(|(parent, child)| {
+            self.world.record_like(parent, record.revision)?.newest_change_of(child)
+        });
         changes.max()
+    }
+
+    /// When an expected parent applied the definition that the commit has, if that came with the first
+    /// revision with the commit that the parent applied at all: whatever the reconciler did before, it
+    /// did by a former one, also at the commit.
+    fn defined(&self, reconciler: &Reconciler) -> Option<OrderKey> {
+        let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
+        let changes = changes.filter_map(|(parent, child)| {
+            let changes = parent.records.iter().filter_map(|record| {
+                Some((record.newest_change_of(child)?, record)).filter(|_| self.carries(record))
+            });
+            let (key, first) = changes.min_by_key(|(key, record)| (*key, self.id(record)))?;
+            let mut before = parent.newest_first().skip_while(|(_, newest)| *newest >= key);
+            let before = before.find(|(record, _)| {
+                record.revision != first.revision && record.earliest(Kinds::PROGRESS).is_some()
+            });
+            let had_it = before.is_some_and(|(record, _)| self.carries(record));
+            (!had_it).then_some(key)
+        });
+        changes.max()
+    }
+
+    /// Whether the reconciler is where an expected parent is not yet: it may be about to get another
+    /// definition.
+    fn is_ahead(&self, reconciler: &Reconciler, record: &Record) -> bool {
+        let commit = self.world.commit_of(record.revision);
+        self.parents(reconciler).any(|(parent, _)| {
+            let head = parent.head().and_then(|head| self.world.commit_of(head.revision));
+            let caught_up = head
+                .zip(commit)
+                .is_some_and(|(head, commit)| self.world.graph.contains(head, commit));
+            !caught_up
+        })
     }
 
     fn why_pending(
@@ -271,7 +312,7 @@ impl<'a> Assessor<'a, '_> {
 }
 
 impl<'a> Assessment<'a> {
-    fn settle(&mut self, weighed: Weighed<'a>) {
+    fn settle(&mut self, weighed: Weighed<'a>, may_mend: bool) {
         let record = weighed.record;
         self.state = weighed.state;
         self.record = Some(record);
@@ -296,10 +337,11 @@ impl<'a> Assessment<'a> {
                 .max(record.latest(Kinds::PROGRESS).filter(|progress| Some(*progress) > first));
             self.failing = since.map(|since| Failing {
                 since: since.time(),
-                transient: record
-                    .failure
-                    .as_ref()
-                    .is_some_and(|failure| TRANSIENT.contains(&&*failure.reason)),
+                transient: may_mend
+                    || record
+                        .failure
+                        .as_ref()
+                        .is_some_and(|failure| TRANSIENT.contains(&&*failure.reason)),
             });
         }
     }

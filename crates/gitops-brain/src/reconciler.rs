@@ -421,6 +421,14 @@ impl Record {
         self.taken_up
     }
 
+    /// When its change lists last said that a Flux object was created or configured.
+    pub(crate) fn newest_change_of(&self, object: ReconcilerIndex) -> Option<OrderKey> {
+        let lines = self.named.iter();
+        let lines =
+            lines.filter(|(named, change, _)| *named == object && *change != Change::Deleted);
+        lines.map(|(.., key)| *key).max()
+    }
+
     /// The newest of some kinds.
     pub(crate) fn latest(&self, kinds: Kinds) -> Option<OrderKey> {
         self.marks.iter().filter(|mark| mark.is(kinds)).map(|mark| mark.key()).max()

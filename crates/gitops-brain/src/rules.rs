@@ -29,6 +29,8 @@ rules! {
     ANCESTRY = "ancestry";
     /// An object that was made anew begins anew.
     INCARNATION = "incarnation";
+    /// What was done by a former definition does not count.
+    DEFINITION = "definition";
     /// All that is expected must have arrived.
     EVERY = "every";
     /// A set that is learned is not complete at once.

@@ -349,7 +349,8 @@ impl<'a> Snapshot<'a> {
             || self.makes_parent(reconciler, line)
             || (*change != Change::Deleted
                 && head().is_some_and(|head| {
-                    self.is_alike(head.revision, parent.revision)
+                    (self.is_alike(head.revision, parent.revision)
+                        || reconciler.children.get(object) == Some(key))
                         && head.marks.iter().any(|mark| !cut.counts(mark.key()))
                 }))
     }

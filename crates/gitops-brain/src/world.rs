@@ -518,19 +518,17 @@ impl World {
         before: Option<OrderKey>,
         now: OrderKey,
     ) -> bool {
-        let Some((reconciler, (revision, before))) =
-            self.reconciler(child).zip(revision.zip(before))
-        else {
-            return false;
-        };
-        let changes = reconciler
-            .parents
-            .iter()
-            .filter_map(|parent| self.record_like(self.reconciler(*parent)?.current()?, revision))
-            .flat_map(|record| &record.named)
-            .filter(|(named, change, _)| *named == child && *change != Change::Deleted);
-        changes.into_iter().any(|(.., key)| {
-            let cut = Cut { changed_by_parent: Some(*key), ..Cut::default() };
+        let Some((reconciler, before)) = self.reconciler(child).zip(before) else { return false };
+        let mut changes = reconciler.parents.iter().filter_map(|parent| {
+            let parent = self.reconciler(*parent)?;
+            let newest = parent.children.get(&child).copied();
+            let at_revision = self
+                .record_like(parent.current()?, revision?)
+                .and_then(|record| record.newest_change_of(child));
+            newest.max(at_revision)
+        });
+        changes.any(|key| {
+            let cut = Cut { changed_by_parent: Some(key), ..Cut::default() };
             cut.counts(before) != cut.counts(now)
         })
     }

@@ -19,9 +19,32 @@ pub(super) enum Happening {
     NewArtifact,
     Due(u64),
     Look(u64),
+    /// What applies it has changed its definition.
+    Configured,
     Stop,
     Delete,
     Return,
+}
+
+/// What a Kustomization finds where it runs.
+pub(super) struct Around<'a> {
+    pub(super) artifact: &'a Commit,
+    pub(super) is_dependency_ready: bool,
+    /// The names of those whose definition it applies and finds to be another one.
+    pub(super) outdated: Vec<String>,
+    /// The cluster's resourceVersion.
+    pub(super) version: &'a mut u64,
+    pub(super) now: i64,
+    pub(super) is_quiet: bool,
+    pub(super) random: &'a mut Random,
+}
+
+impl Around<'_> {
+    /// Something is written.
+    fn next_version(&mut self) -> u64 {
+        *self.version += 1 + self.random.below(3) as u64;
+        *self.version
+    }
 }
 
 /// What came of it: events to send now, and what happens later.
@@ -29,6 +52,8 @@ pub(super) enum Happening {
 pub(super) struct Did {
     pub(super) events: Vec<Event>,
     pub(super) next: Vec<(i64, Happening)>,
+    /// It applied the definitions of those that were outdated.
+    pub(super) has_configured: bool,
 }
 
 /// An event before it is written.
@@ -95,6 +120,7 @@ impl Objects {
 #[derive(Clone, Debug)]
 struct Applied {
     revision: usize,
+    definition: u32,
     from: i64,
     /// Once the next one is applied.
     was_healthy: Option<bool>,
@@ -114,7 +140,6 @@ struct Failure {
 struct Wait {
     revision: usize,
     since: i64,
-    resource_version: u64,
     has_changed: bool,
     is_new: bool,
 }
@@ -140,6 +165,8 @@ pub(super) struct Kustomization {
     pub(super) path: usize,
     pub(super) waits: bool,
     pub(super) depends_on: Option<usize>,
+    /// Which definition of it was applied last.
+    pub(super) definition: u32,
     pub(super) objects: Objects,
     /// Somebody changed its objects by hand.
     pub(super) drifted: bool,
@@ -185,6 +212,7 @@ impl Kustomization {
             path: number,
             waits: random.percent(80),
             depends_on,
+            definition: 0,
             objects: Objects::default(),
             drifted: false,
             interval: 120 + random.below(420) as i64,
@@ -217,15 +245,24 @@ impl Kustomization {
     }
 
     /// Whether all that it is to apply is there, and well.
-    pub(super) fn is_well(&self, head: usize, now: i64) -> bool {
-        self.is_ready_at(head) && self.wait.is_none() && self.objects.is_healthy(now)
+    pub(super) fn is_well(&self, head: &Commit, now: i64) -> bool {
+        self.is_ready_at(head.number)
+            && self.wait.is_none()
+            && self.definition == head.definition(self.path)
+            && self.objects.is_healthy(now)
     }
 
-    pub(super) fn truth(&self, commit: usize, contains: &dyn Fn(usize) -> bool, now: i64) -> Truth {
+    /// What is true of a commit, given which revisions, applied by which definition, are with it.
+    pub(super) fn truth(
+        &self,
+        commit: usize,
+        contains: &dyn Fn(usize, Option<u32>) -> bool,
+        now: i64,
+    ) -> Truth {
         let healthy = |applied: &Applied| {
             applied.was_healthy.unwrap_or_else(|| self.objects.was_healthy(applied.from, now))
         };
-        let carries = |applied: &&Applied| contains(applied.revision);
+        let carries = |applied: &&Applied| contains(applied.revision, Some(applied.definition));
         let since_break = |begun| self.history.iter().skip(begun).rev().take_while(carries);
         // What was healthy and fails now has gone back on its word.
         let latest = self.history.last().map(|applied| applied.revision);
@@ -241,46 +278,41 @@ impl Kustomization {
             is_delivered: self.exists && since_break(self.begun).filter(holds).any(healthy),
             is_told: self.exists
                 && since_break(since).filter(holds).any(|applied| applied.was_told),
-            has_failed: self.failures.iter().any(|failure| contains(failure.revision)),
+            has_failed: self.failures.iter().any(|failure| contains(failure.revision, None)),
         }
     }
 
-    pub(super) fn happens(
-        &mut self,
-        happening: &Happening,
-        artifact: &Commit,
-        is_dependency_ready: bool,
-        now: i64,
-        quiet: bool,
-        random: &mut Random,
-    ) -> Did {
+    pub(super) fn happens(&mut self, happening: &Happening, around: &mut Around<'_>) -> Did {
         let mut did = Did::default();
+        let artifact = around.artifact.number;
         match happening {
             Happening::Return if !self.exists => {
                 self.exists = true;
                 self.uid += 1;
-                self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                self.reconcile(around, &mut did);
             }
             _ if !self.exists => {}
             Happening::Return => {}
-            Happening::Delete => self.delete(now, random, &mut did),
-            Happening::Stop => self.stop(now, &mut did),
+            Happening::Delete => self.delete(around, &mut did),
+            Happening::Stop => self.stop(around.now, &mut did),
             Happening::NewArtifact => match &self.wait {
-                Some(wait) if wait.revision == artifact.number => {}
+                Some(wait) if wait.revision == artifact => {}
                 Some(_) if self.cancels => {
                     self.cancel(&mut did);
-                    self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                    self.reconcile(around, &mut did);
                 }
                 Some(_) => self.again = true,
-                None if self.last_attempted != Some(artifact.number) || !self.is_ready => {
-                    self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                None if self.last_attempted != Some(artifact) || !self.is_ready => {
+                    self.reconcile(around, &mut did);
                 }
                 None => {}
             },
+            Happening::Configured if self.wait.is_some() => self.again = true,
+            Happening::Configured => self.reconcile(around, &mut did),
             Happening::Due(run) if *run == self.run && self.wait.is_none() => {
-                self.reconcile(artifact, is_dependency_ready, now, quiet, random, &mut did);
+                self.reconcile(around, &mut did);
             }
-            Happening::Look(run) if *run == self.run => self.look(now, random, &mut did),
+            Happening::Look(run) if *run == self.run => self.look(around, &mut did),
             Happening::Due(_) | Happening::Look(_) => {}
         }
         did
@@ -305,19 +337,12 @@ impl Kustomization {
         }
     }
 
-    fn reconcile(
-        &mut self,
-        artifact: &Commit,
-        is_dependency_ready: bool,
-        now: i64,
-        quiet: bool,
-        random: &mut Random,
-        did: &mut Did,
-    ) {
+    fn reconcile(&mut self, around: &mut Around<'_>, did: &mut Did) {
+        let (artifact, now) = (around.artifact, around.now);
         self.run += 1;
-        self.resource_version += 1 + random.below(3) as u64;
+        self.resource_version = around.next_version();
         let revision = artifact.number;
-        if !is_dependency_ready {
+        if !around.is_dependency_ready {
             let message = "Dependencies do not meet ready condition, retrying in 30s";
             did.events.push(self.say("info", "DependencyNotReady", message, Some(revision)));
             self.is_ready = false;
@@ -326,7 +351,10 @@ impl Kustomization {
             return;
         }
         self.last_attempted = Some(revision);
-        let Some(manifests) = artifact.folder(self.path) else { return };
+        let Some(defined) = artifact.folder(self.path) else { return };
+        // What a former definition applies has not changed.
+        let is_former = self.definition != artifact.definition(self.path);
+        let manifests = self.objects.manifests.filter(|_| is_former).unwrap_or(defined);
         if manifests.is_broken {
             return self.fail(revision, "BuildFailed", "accumulating resources: no YAML", now, did);
         }
@@ -343,12 +371,17 @@ impl Kustomization {
         let before = self.objects.manifests;
         let has_news = before != Some(manifests);
         let only_prunes = manifests.only_prunes && before.is_some() && has_news;
-        let has_changed = (has_news && !only_prunes) || self.drifted;
+        let configured = !around.outdated.is_empty();
+        let has_changed = (has_news && !only_prunes) || self.drifted || configured;
         if has_changed {
-            let message = match before {
-                None => "Deployment/shop/web created\nConfigMap/shop/web created",
-                Some(_) => "Deployment/shop/web configured",
+            let mut message = match before {
+                None => "Deployment/shop/web created\nConfigMap/shop/web created".to_owned(),
+                Some(_) => "Deployment/shop/web configured".to_owned(),
             };
+            for name in &around.outdated {
+                message = format!("{message}\nKustomization/flux-system/{name} configured");
+            }
+            did.has_configured = configured;
             did.events.push(self.say("info", "Progressing", message, Some(revision)));
         }
         self.put(revision, manifests, has_news && !only_prunes, now);
@@ -359,13 +392,13 @@ impl Kustomization {
             let message = format!("ConfigMap/shop/old-{revision} deleted");
             did.events.push(self.say("info", "Progressing", message, Some(revision)));
         }
-        if manifests.prune_fails && has_news && self.pruning_failed != Some(manifests) && !quiet {
+        let fails = manifests.prune_fails && self.pruning_failed != Some(manifests);
+        if fails && has_news && !around.is_quiet {
             self.pruning_failed = Some(manifests);
             return self.fail(revision, "PruneFailed", "pruning failed: timeout", now, did);
         }
-        let resource_version = self.resource_version;
-        self.wait = Some(Wait { revision, since: now, resource_version, has_changed, is_new });
-        self.look(now, random, did);
+        self.wait = Some(Wait { revision, since: now, has_changed, is_new });
+        self.look(around, did);
     }
 
     /// A revision is applied.
@@ -380,10 +413,17 @@ impl Kustomization {
             self.objects = Objects { manifests: Some(manifests), healthy_from, broken: Vec::new() };
         }
         self.objects.manifests = Some(manifests);
-        self.history.push(Applied { revision, from: now, was_healthy: None, was_told: false });
+        self.history.push(Applied {
+            revision,
+            definition: self.definition,
+            from: now,
+            was_healthy: None,
+            was_told: false,
+        });
     }
 
-    fn look(&mut self, now: i64, random: &mut Random, did: &mut Did) {
+    fn look(&mut self, around: &Around<'_>, did: &mut Did) {
+        let now = around.now;
         let Some(wait) = self.wait.clone() else { return };
         if self.waits && !self.objects.is_healthy(now) {
             if now - wait.since < self.timeout {
@@ -414,8 +454,6 @@ impl Kustomization {
         self.is_ready = true;
         self.failing = None;
         "ReconciliationSucceeded".clone_into(&mut self.ready_reason);
-        // Its status was written in between.
-        self.resource_version = wait.resource_version + 1 + random.below(3) as u64;
         let message =
             format!("Reconciliation finished in {}.{now}s, next run in 10m0s", now - wait.since);
         let mut success = self.say("info", "ReconciliationSucceeded", message, Some(wait.revision));
@@ -464,8 +502,9 @@ impl Kustomization {
         did.next.push((now + 5, Happening::Due(self.run)));
     }
 
-    fn delete(&mut self, now: i64, random: &mut Random, did: &mut Did) {
-        self.resource_version += 1;
+    fn delete(&mut self, around: &mut Around<'_>, did: &mut Did) {
+        let now = around.now;
+        self.resource_version = around.next_version();
         self.run += 1;
         self.wait = None;
         let mut said_so = false;
@@ -477,7 +516,7 @@ impl Kustomization {
                 did.events.push(self.say("info", &reason, message, self.last_applied));
                 said_so = true;
             }
-            if said_so && self.is_ready && random.percent(50) {
+            if said_so && self.is_ready && around.random.percent(50) {
                 // The last word of a reconciliation, which says nothing any more.
                 let message = format!("Reconciliation finished in 0.{now}s, next run in 10m0s");
                 let mut success =
@@ -498,7 +537,7 @@ impl Kustomization {
         (self.was_healthy, self.is_ready, self.again) = (false, false, false);
         self.ready_reason.clear();
         if !(self.stays_away && said_so) {
-            did.next.push((now + 20 + random.below(300) as i64, Happening::Return));
+            did.next.push((now + 20 + around.random.below(300) as i64, Happening::Return));
         }
     }
 }

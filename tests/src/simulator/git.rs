@@ -28,6 +28,8 @@ pub(super) struct Commit {
     pub(super) id: CommitId,
     parents: Vec<usize>,
     folders: Vec<Manifests>,
+    /// How the Kustomization of each folder is defined, if the repository says so.
+    definitions: Vec<u32>,
 }
 
 impl Commit {
@@ -38,6 +40,10 @@ impl Commit {
     pub(super) fn folder(&self, path: usize) -> Option<Manifests> {
         self.folders.get(path).copied()
     }
+
+    pub(super) fn definition(&self, path: usize) -> u32 {
+        self.definitions.get(path).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -45,13 +51,15 @@ pub(super) struct Git {
     commits: Vec<Commit>,
     head: usize,
     versions: u32,
+    /// The folder that defines the Kustomizations of the others.
+    root: Option<usize>,
 }
 
 impl Git {
-    pub(super) fn new(paths: usize, random: &mut Random) -> Self {
-        let mut git = Self { commits: Vec::new(), head: 0, versions: 0 };
+    pub(super) fn new(paths: usize, root: Option<usize>, random: &mut Random) -> Self {
+        let mut git = Self { commits: Vec::new(), head: 0, versions: 0, root };
         let folders = (0..paths).map(|_| git.manifests(random, false)).collect();
-        git.add(Vec::new(), folders);
+        git.add(Vec::new(), folders, vec![0; paths]);
         git
     }
 
@@ -89,8 +97,8 @@ impl Git {
             // A revert: a new commit with what was there before.
             14..24 if !self.parents(head).is_empty() => {
                 let before = self.parents(head).first().copied().unwrap_or(head);
-                let folders = self.get(before).map(|commit| commit.folders.clone());
-                self.add(vec![head], folders.unwrap_or_default())
+                let ((folders, _), (_, definitions)) = (self.contents(before), self.contents(head));
+                self.add(vec![head], folders, definitions)
             }
             24..34 => {
                 let side = self.change(vec![head], head, random);
@@ -107,13 +115,32 @@ impl Git {
 
     /// A commit that changes some folders, or none.
     fn change(&mut self, parents: Vec<usize>, from: usize, random: &mut Random) -> usize {
-        let mut folders = self.get(from).map(|commit| commit.folders.clone()).unwrap_or_default();
+        let (mut folders, mut definitions) = self.contents(from);
         for folder in &mut folders {
             if random.percent(50) {
                 *folder = self.manifests(random, true);
             }
         }
-        self.add(parents, folders)
+        let paths = folders.len();
+        let root = self.root.and_then(|root| folders.get_mut(root));
+        if let Some(root) = root.filter(|_| random.percent(40)) {
+            let path = random.below(paths);
+            *root = self.manifests(random, true);
+            if let Some(definition) = definitions.get_mut(path).filter(|_| self.root != Some(path))
+            {
+                *definition = self.versions;
+                let folder = self.manifests(random, true);
+                folders.splice(path..=path, [folder]);
+            }
+        }
+        self.add(parents, folders, definitions)
+    }
+
+    fn contents(&self, number: usize) -> (Vec<Manifests>, Vec<u32>) {
+        let commit = self.get(number);
+        commit
+            .map(|commit| (commit.folders.clone(), commit.definitions.clone()))
+            .unwrap_or_default()
     }
 
     fn manifests(&mut self, random: &mut Random, may_fail: bool) -> Manifests {
@@ -132,11 +159,16 @@ impl Git {
         }
     }
 
-    fn add(&mut self, parents: Vec<usize>, folders: Vec<Manifests>) -> usize {
+    fn add(
+        &mut self,
+        parents: Vec<usize>,
+        folders: Vec<Manifests>,
+        definitions: Vec<u32>,
+    ) -> usize {
         let number = self.commits.len();
         let id = format!("{:040x}", (number as u128 + 1) * 0x1111_1111_1111_1111_1111);
         let id = id.parse().unwrap_or_else(|_| std::process::abort());
-        self.commits.push(Commit { number, id, parents, folders });
+        self.commits.push(Commit { number, id, parents, folders, definitions });
         self.head = number;
         number
     }
@@ -155,6 +187,12 @@ impl Git {
 
     pub(super) fn contains(&self, number: usize, other: usize) -> bool {
         self.lineage(number).any(|one| one == other)
+    }
+
+    /// Whether a definition of a folder is that of a commit, or of a later one.
+    pub(super) fn defines(&self, path: usize, definition: u32, commit: usize) -> bool {
+        let such = self.commits.iter().filter(|one| one.definition(path) == definition);
+        such.map(|one| one.number).any(|one| self.contains(one, commit))
     }
 
     pub(super) fn describe(&self, number: usize) -> String {

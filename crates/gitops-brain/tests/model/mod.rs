@@ -670,7 +670,11 @@ impl<'a> Model<'a> {
             .filter(|(on, _)| !carriers.contains_key(on))
             .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
             .max();
-        let spec = |on: &At, key: Key| self.has_new_spec(name, expected, on, key);
+        let defined = self.defined(name, expected, commit);
+        let spec = |on: &At, key: Key| {
+            self.has_new_spec(name, expected, on, key)
+                && defined.is_none_or(|defined| is_after(key, defined))
+        };
         let counts = |on: &At, key: Key| {
             last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last) && spec(on, key)
         };
@@ -731,10 +735,11 @@ impl<'a> Model<'a> {
                     let reason = &*last.said.reason;
                     (
                         since,
-                        matches!(
-                            reason,
-                            "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
-                        ),
+                        self.is_ahead(name, expected, on)
+                            || matches!(
+                                reason,
+                                "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
+                            ),
                     )
                 });
             }
@@ -770,7 +775,61 @@ impl<'a> Model<'a> {
                 })
                 .map(|seen| seen.key)
                 .max();
-            changed.is_none_or(|changed| key > changed && (key.1 == 0 || key.1 > changed.1))
+            changed.is_none_or(|changed| is_after(key, changed))
+        })
+    }
+
+    /// When one of the parents applied a change of the child with the first revision with the commit that
+    /// it applied.
+    fn defined(
+        &self,
+        child: &ObjectName,
+        expected: &BTreeSet<ObjectName>,
+        commit: CommitId,
+    ) -> Option<Key> {
+        let parents = expected.iter().filter(|parent| *parent != child);
+        let changes = parents.filter_map(|parent| {
+            let revisions = self.revisions(parent);
+            let with_it = |on: &At| self.contains(on, commit) == Some(true);
+            let changes =
+                revisions.iter().filter(|(on, _)| with_it(on)).filter_map(|(on, seen)| {
+                    let lists = seen.iter().filter(|seen| seen.rank == Rank::Applying);
+                    let lists = lists.filter(|seen| {
+                        let mut lines = seen.said.changed_objects.iter();
+                        lines.any(|line| line.object == *child && line.change != Change::Deleted)
+                    });
+                    Some((lists.map(|seen| seen.key).max()?, self.commit_of(on), on))
+                });
+            let (key, _, first) = changes.min()?;
+            let before = revisions
+                .iter()
+                .filter(|(on, seen)| *on != first && newest(seen, PROGRESS).is_some())
+                .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
+                .filter(|(taken_up, _)| *taken_up < key)
+                .max();
+            let had_it = before.is_some_and(|(_, on)| with_it(on));
+            (!had_it).then_some(key)
+        });
+        changes.max()
+    }
+
+    /// Whether one of its parents is not where it is.
+    fn is_ahead(&self, child: &ObjectName, expected: &BTreeSet<ObjectName>, on: &At) -> bool {
+        let is_parent = |parent: &&ObjectName| {
+            let mut lists = self.all(parent).iter().filter(|seen| seen.lists_changes());
+            *parent != child
+                && lists.any(|seen| {
+                    let mut lines = seen.said.changed_objects.iter();
+                    lines.any(|line| line.object == *child && line.change != Change::Deleted)
+                })
+        };
+        expected.iter().filter(is_parent).any(|parent| {
+            let revisions = self.revisions(parent);
+            let head = revisions.iter();
+            let head = head.filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on))).max();
+            let commit = self.commit_of(on);
+            let there = head.zip(commit).and_then(|((_, on), commit)| self.contains(on, commit));
+            !self.current(parent).is_empty() && there != Some(true)
         })
     }
 
@@ -889,6 +948,11 @@ impl<'a> Model<'a> {
                 newest(true) > newest(false)
             })
     }
+}
+
+/// Whether something was done later, by an attempt that began later too.
+fn is_after(key: Key, changed: Key) -> bool {
+    key > changed && (key.1 == 0 || key.1 > changed.1)
 }
 
 const TAKEN_UP: &[Rank] =

@@ -56,6 +56,10 @@ fn reconcilers_that_do_not_wait_are_found() {
     // A heartbeat alone says that it succeeded, and not what that means.
     let heartbeat = [say("apps", 0, A, "ReconciliationSucceeded", FINISHED)];
     only(&brain(policy(&[APPS]), &heartbeat).findings(at(30)), FindingCode::HealthUnproved, APPS);
+    // Nor does one that has not applied anything say what it waits for.
+    let blocked =
+        [say("apps", 0, A, "DependencyNotReady", "Dependencies do not meet ready condition")];
+    assert_eq!(brain(policy(&[APPS]), &blocked).findings(at(30)), []);
     let mut applied = policy(&[APPS]);
     for environment in applied.environments.values_mut() {
         environment.require = gitops_brain::Require::Applied;

@@ -4,12 +4,15 @@
 
 mod said;
 
+use std::time::Duration;
+
 use gitops_brain::{
-    Ancestry, Brain, Fact, FactBody, Outcome, Parents, Policy, Position, Query, QueryError,
-    ReconcilerFilter, Registration, RolloutFilter, Watch,
+    Ancestry, Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, Outcome, Parents,
+    Policy, Position, Query, QueryError, Reason, ReconcilerFilter, ReconcilerPolicy, Registration,
+    Require, RolloutFilter, Selector, Severity, State, Watch, observe,
 };
 
-use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say};
+use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
 
 const APPS: &str = "staging/Kustomization/flux-system/apps";
 
@@ -161,4 +164,170 @@ fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
     brain.unwatch(given_up);
     let effects = brain.apply(&say("apps", 7, B, "Progressing", CHECKED), at(7));
     assert_eq!(effects.woken, [kept]);
+}
+
+#[test]
+fn a_revision_without_a_commit_has_a_state_all_the_same() {
+    let state = |reason: &str| {
+        let release = say_as("HelmRelease", "cache", "c", 1, "6.5.0", reason, "Helm did something");
+        let report = brain(Policy::default(), &[release]).reconcilers(&ReconcilerFilter::default());
+        let report = report.first().unwrap();
+        let event = report.event.as_ref().unwrap();
+        assert_eq!((&*event.message, &*event.reason), ("Helm did something", reason));
+        report.state
+    };
+    assert_eq!(state("UpgradeSucceeded"), State::Applied);
+    assert_eq!(state("UpgradeFailed"), State::Failed);
+    assert_eq!(state("DependencyNotReady"), State::Pending);
+}
+
+#[test]
+fn a_status_tells_what_was_said_of_the_revision_that_decides() {
+    let brain = two_rollouts();
+    let event = |commit: &str| {
+        let query = Query::new("staging".parse().unwrap(), commit.parse().unwrap());
+        let status = brain.status(&query, at(7)).unwrap();
+        let event = status.reconcilers.first().unwrap().event.clone().unwrap();
+        (event.reason, event.message, event.at)
+    };
+    // Of A the words are gone, and what they were about is not.
+    assert_eq!(event(A), ("ReconciliationSucceeded".to_owned(), String::new(), at(2)));
+    let message = "Deployment/shop/web configured".to_owned();
+    assert_eq!(event(B), ("Progressing".to_owned(), message, at(6)));
+}
+
+#[test]
+fn what_can_be_done_about_it_is_told() {
+    let remedy = |facts: &[Fact]| {
+        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+        let status = brain(policy(&[APPS]), facts).status(&query, at(60)).unwrap();
+        (status.reason, status.remedy.unwrap_or_default())
+    };
+    let parents = |commit: &str, parents: &[&str]| Parents {
+        commit: commit.parse().unwrap(),
+        parents: parents.iter().map(|id| id.parse().unwrap()).collect(),
+    };
+    let ancestry =
+        |known: Vec<Parents>| Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)));
+    let line = ancestry(vec![parents(A, &[]), parents(B, &[A])]);
+    let applied = |commit: &str, minute: i64| {
+        say("apps", minute, commit, "Progressing", "Deployment/shop/web configured")
+    };
+    let succeeded = |commit: &str, minute: i64| {
+        say("apps", minute, commit, "ReconciliationSucceeded", FINISHED)
+    };
+    let deleted = say("apps", 9, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
+    let other = say("infra", 1, A, "Progressing", CHECKED);
+    let trouble = say_as("GitRepository", "repo", "r", 9, A, "GitOperationFailed", "cannot clone");
+    let cases: [(&[Fact], Reason, &str); 9] = [
+        (&[other], Reason::NeverHeard, "check the name, and that an Alert of cluster staging"),
+        (
+            &[applied(B, 1), succeeded(B, 1)],
+            Reason::NotChecked,
+            "set `wait: true` on Kustomization",
+        ),
+        (&[succeeded(B, 1)], Reason::HealthUnproved, "declare `health_checks = \"enabled\"`"),
+        (&[applied(A, 1)], Reason::AncestryUnknown, "send the commit objects"),
+        (&[applied(B, 1), applied(A, 2), line.clone()], Reason::RolledBack, "push a commit that"),
+        (
+            &[applied(A, 2), ancestry(vec![parents(A, &[]), parents(B, &[])])],
+            Reason::Diverged,
+            "push a commit that contains this one",
+        ),
+        (&[applied(A, 1), deleted], Reason::Deleted, "`DELETE /v1/reconcilers/staging/"),
+        (&[applied(A, 1), line.clone(), trouble], Reason::SourceTrouble, "mend the source"),
+        (&[applied(A, 1), line], Reason::Waiting, ""),
+    ];
+    for (facts, reason, beginning) in cases {
+        let (told, remedy) = remedy(facts);
+        assert_eq!(told, reason, "{remedy}");
+        assert!(remedy.contains(beginning), "{reason}: {remedy}");
+        assert_eq!(remedy.is_empty(), beginning.is_empty(), "{reason}: {remedy}");
+    }
+}
+
+#[test]
+fn words_are_written_as_they_are_told_in_other_languages() {
+    fn same<T: serde::Serialize + std::fmt::Display>(all: &[T]) {
+        for one in all {
+            assert_eq!(serde_json::to_value(one).unwrap(), one.to_string());
+            assert_eq!(format!("{one:>20}").len(), 20);
+        }
+    }
+    same(&[Severity::Info, Severity::Error]);
+    same(&[State::Pending, State::Applied, State::Healthy, State::Failed]);
+    same(&[Outcome::InProgress, Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut]);
+    same(&[Reason::Waiting, Reason::NeverHeard, Reason::RolledBack, Reason::TimedOut]);
+}
+
+#[test]
+fn a_policy_is_built_of_what_is_declared() {
+    let apps: Selector = APPS.parse().unwrap();
+    let environment = Environment::default()
+        .expect(apps)
+        .require(Require::Applied)
+        .health_checks(HealthChecks::Disabled)
+        .timeout(Duration::from_secs(1))
+        .failure_grace(Duration::from_secs(2))
+        .transient_grace(Duration::from_secs(3))
+        .learning(Duration::from_secs(4));
+    let declared = serde_json::to_value(&environment).unwrap();
+    let expected = serde_json::json!({
+        "reconcilers": [APPS], "require": "applied", "health_checks": "disabled", "timeout": "1s",
+        "failure_grace": "2s", "transient_grace": "3s", "learning": "4s",
+    });
+    assert_eq!(declared, expected);
+    let vouched = ReconcilerPolicy::default().health_checks(HealthChecks::Enabled);
+    let policy = Policy::default()
+        .environment("staging".parse().unwrap(), environment)
+        .reconciler("staging/Kustomization/*/*".parse().unwrap(), vouched);
+    let (staging, production) = ("staging".parse().unwrap(), "production".parse().unwrap());
+    assert!(policy.knows(&staging) && !policy.knows(&production));
+    assert!(Policy::default().knows(&production));
+    let name = APPS.parse().unwrap();
+    let other = "other/Kustomization/flux-system/apps".parse().unwrap();
+    // What is said of the reconciler goes before what is said of the environment.
+    assert_eq!(policy.health_checks(Some(&staging), &name), HealthChecks::Enabled);
+    assert_eq!(policy.health_checks(Some(&staging), &other), HealthChecks::Disabled);
+    assert_eq!(policy.health_checks(Some(&production), &other), HealthChecks::Inferred);
+    assert_eq!(policy.health_checks(None, &other), HealthChecks::Inferred);
+}
+
+#[test]
+fn where_a_body_is_wrong_is_told_with_the_path() {
+    let path = |body: &str| Event::parse(body.as_bytes()).unwrap_err().to_string();
+    assert!(path(r#"{"a b": tru}"#).contains(r#"(`["a b"]`)"#), "{}", path(r#"{"a b": tru}"#));
+    assert!(path(r#"{"a_1": [0, {"b": tru}]}"#).contains("(`a_1[1].b`)"));
+    assert!(path(r#"{"metadata": {"ab": tru}}"#).contains(r#"(`metadata["ab"]`)"#));
+    assert!(path(r#"{"": tru}"#).contains(r#"(`[""]`)"#));
+}
+
+#[test]
+fn what_argo_cd_says_of_bad_health_is_kept() {
+    let message = |why: &str| {
+        let application = serde_json::json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {"namespace": "argocd", "name": "web", "uid": "u1", "resourceVersion": "7"},
+            "status": {
+                "sync": {"status": "Synced", "revision": A},
+                "health": {"status": "Degraded", "message": why},
+                "reconciledAt": at(5),
+                "operationState": {
+                    "phase": "Succeeded", "message": "successfully synced", "startedAt": at(0),
+                    "finishedAt": at(1), "syncResult": {"revision": A},
+                },
+            },
+        });
+        let cluster = "staging".parse().unwrap();
+        match observe(&cluster, application.to_string().as_bytes(), at(6)).unwrap() {
+            Ingested::Fact(fact) => match fact.body {
+                FactBody::Observed(told) => (told.reason.to_string(), told.message.to_string()),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let degraded = "HealthDegraded".to_owned();
+    assert_eq!(message("2 of 3 are down"), (degraded.clone(), "2 of 3 are down".to_owned()));
+    assert_eq!(message(""), (degraded, "Synced, Degraded".to_owned()));
 }

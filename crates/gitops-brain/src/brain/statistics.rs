@@ -310,5 +310,11 @@ mod tests {
         assert_eq!((only.app, only.change_failure_rate), (None, None));
         assert_eq!((only.lead_time_seconds, only.time_to_restore_seconds), (None, None));
         assert!(brain.statistics(&StatisticsFilter::new(at(60), at(0))).is_empty());
+        // The window ends before its end.
+        let timed_out = |from, to| {
+            let all = brain.statistics(&StatisticsFilter::new(at(from), at(to)));
+            all.first().map_or(0, |one| one.timed_out)
+        };
+        assert_eq!((timed_out(0, 10), timed_out(10, 60), timed_out(11, 60)), (0, 1, 0));
     }
 }

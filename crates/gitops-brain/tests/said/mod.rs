@@ -18,16 +18,29 @@ pub(crate) fn policy(reconcilers: &[&str]) -> Policy {
 
 /// What a Kustomization of the cluster `staging` says at a minute, as Flux writes it.
 pub(crate) fn say(name: &str, minute: i64, commit: &str, reason: &str, message: &str) -> Fact {
+    say_as("Kustomization", name, name, minute, commit, reason, message)
+}
+
+/// The same of another kind of object, or of another life of one.
+pub(crate) fn say_as(
+    kind: &str,
+    name: &str,
+    uid: &str,
+    minute: i64,
+    commit: &str,
+    reason: &str,
+    message: &str,
+) -> Fact {
     let mut metadata = json!({ "revision": format!("main@sha1:{commit}") });
     if reason == "ReconciliationSucceeded" {
         metadata.as_object_mut().unwrap().insert("commit_status".to_owned(), "update".into());
     }
     let event = json!({
         "involvedObject": {
-            "kind": "Kustomization", "namespace": "flux-system", "name": name, "uid": name,
+            "kind": kind, "namespace": "flux-system", "name": name, "uid": uid,
             "resourceVersion": (minute * 10).to_string(),
         },
-        "severity": "info", "reason": reason, "message": message, "metadata": metadata,
+        "severity": if reason.ends_with("Failed") { "error" } else { "info" }, "reason": reason, "message": message, "metadata": metadata,
         "timestamp": at(minute), "reportingController": "kustomize-controller",
     });
     let cluster = "staging".parse().unwrap();

@@ -1,0 +1,180 @@
+//! What a fact is said to change: hosts decide by it what to store, and whom to wake.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
+
+mod said;
+
+use std::time::Duration;
+
+use gitops_brain::{
+    Ancestry, Brain, Changed, Environment, EnvironmentName, Fact, FactBody, Outcome, Parents,
+    Policy, Query, Registration, Require, Settlement,
+};
+
+use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+
+const APPS: &str = "staging/Kustomization/flux-system/apps";
+
+fn staging() -> EnvironmentName {
+    "staging".parse().unwrap()
+}
+
+/// Applies a fact, and its preview says as much or more.
+#[track_caller]
+fn changes(brain: &mut Brain, fact: &Fact) -> Changed {
+    let preview = brain.preview(fact);
+    let changed = brain.apply(fact, fact.at).changed;
+    assert!(preview >= changed, "{preview:?} was promised, and it was {changed:?}");
+    changed
+}
+
+fn heartbeat(minute: i64, commit: &str) -> Fact {
+    say("apps", minute, commit, "ReconciliationSucceeded", FINISHED)
+}
+
+fn steady() -> Brain {
+    let facts = [say("apps", 1, A, "Progressing", "Deployment/shop/web created"), heartbeat(2, A)];
+    brain(policy(&[APPS]), &facts)
+}
+
+#[test]
+fn a_heartbeat_changes_when_it_was_heard_and_nothing_else() {
+    let mut brain = steady();
+    for minute in [12, 22] {
+        assert_eq!(brain.preview(&heartbeat(minute, A)), Changed::LastHeard);
+        assert_eq!(changes(&mut brain, &heartbeat(minute, A)), Changed::LastHeard);
+    }
+    assert_eq!(changes(&mut brain, &heartbeat(12, A)), Changed::Nothing);
+}
+
+#[test]
+fn a_heartbeat_after_something_else_is_news() {
+    let news = |between: &Fact| {
+        let mut brain = steady();
+        changes(&mut brain, between);
+        assert_eq!(brain.preview(&heartbeat(12, A)), Changed::Knowledge, "{between:?}");
+    };
+    news(&heartbeat(5, B));
+    news(&say("apps", 5, A, "Progressing", "Deployment/shop/web configured"));
+    news(&say("apps", 5, A, "Progressing", CHECKED));
+    news(&Fact::new(at(5), FactBody::Removed { reconciler: APPS.parse().unwrap() }));
+    // Another object of that name, of which this one may be the former life.
+    let other = say_as("Kustomization", "apps", "other", 5, A, "Progressing", CHECKED);
+    news(&other);
+    // What applies it has changed it.
+    let line = "Kustomization/flux-system/apps configured";
+    news(&say("root", 5, A, "Progressing", line));
+    // Of what was never heard, or has another revision, nothing is a repetition.
+    assert_eq!(steady().preview(&heartbeat(12, B)), Changed::Knowledge);
+    let unheard = say("other", 12, A, "ReconciliationSucceeded", FINISHED);
+    assert_eq!(steady().preview(&unheard), Changed::Knowledge);
+    // Nor is what says that the cluster was heard earlier than was known.
+    let mut early = heartbeat(12, A);
+    early.at = at(0);
+    assert_eq!(steady().preview(&early), Changed::Knowledge);
+}
+
+#[test]
+fn another_life_of_an_object_is_news() {
+    let mut brain = steady();
+    let again = |uid, minute| {
+        say_as("Kustomization", "apps", uid, minute, A, "ReconciliationSucceeded", FINISHED)
+    };
+    assert_eq!(changes(&mut brain, &again("second", 12)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &again("second", 22)), Changed::LastHeard);
+    // What comes late of the first one changes nothing of what counts.
+    assert_eq!(changes(&mut brain, &again("third", 3)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &again("third", 32)), Changed::Knowledge);
+}
+
+#[test]
+fn one_that_was_removed_is_news_when_it_is_heard_again() {
+    let mut brain = steady();
+    let removed =
+        |minute| Fact::new(at(minute), FactBody::Removed { reconciler: APPS.parse().unwrap() });
+    assert_eq!(changes(&mut brain, &removed(5)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &removed(5)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &removed(4)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &heartbeat(12, A)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &heartbeat(22, A)), Changed::LastHeard);
+}
+
+#[test]
+fn what_is_said_again_is_no_news() {
+    let ancestry = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let settled = |minute, outcome| {
+        let settlement = Settlement::new(staging(), A.parse().unwrap(), 0, outcome);
+        Fact::new(at(minute), FactBody::Settled(settlement))
+    };
+    let facts = [
+        Fact::new(at(1), FactBody::Ancestry(Ancestry::claimed(vec![ancestry]))),
+        settled(3, Outcome::Succeeded),
+        say("apps", 5, A, "HealthCheckFailed", "it failed"),
+        say("apps", 6, A, "DependencyNotReady", "Dependencies do not meet ready condition"),
+    ];
+    let mut brain = Brain::new(Policy::default());
+    for fact in &facts {
+        assert_eq!(changes(&mut brain, fact), Changed::Knowledge, "{fact:?}");
+    }
+    for fact in &facts {
+        assert_eq!(changes(&mut brain, fact), Changed::Nothing, "{fact:?}");
+    }
+    let forgotten = |minute| Fact::new(at(10), FactBody::Forgotten { before: at(minute) });
+    assert_eq!(changes(&mut brain, &forgotten(0)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &forgotten(0)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &forgotten(-1)), Changed::Nothing);
+    // Of two settlements with one number the earlier counts.
+    assert_eq!(changes(&mut brain, &settled(4, Outcome::Failed)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &settled(2, Outcome::Failed)), Changed::Knowledge);
+    let outcomes: Vec<_> = brain.settlements(&staging(), A.parse().unwrap()).collect();
+    assert_eq!(outcomes, [(0, Outcome::Failed, at(2))]);
+}
+
+#[test]
+fn a_registration_is_news_if_anything_in_it_is() {
+    let declared = Environment::default().expect(APPS.parse().unwrap());
+    let registration = Registration::new(staging(), A.parse().unwrap(), &declared);
+    let told = |minute, registration: &Registration| {
+        Fact::new(at(minute), FactBody::Registered(registration.clone()))
+    };
+    let mut brain = Brain::new(Policy::default());
+    assert_eq!(changes(&mut brain, &told(5, &registration)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(5, &registration)), Changed::Nothing);
+    // It was told earlier, or is told later: the time for it begins then.
+    assert_eq!(changes(&mut brain, &told(3, &registration)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(4, &registration)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &told(9, &registration)), Changed::Knowledge);
+    let more =
+        registration.clone().expect(["staging/Kustomization/flux-system/infra".parse().unwrap()]);
+    assert_eq!(changes(&mut brain, &told(4, &more)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(4, &registration)), Changed::Nothing);
+    // The stricter of two requirements holds.
+    let laxer = registration.clone().require(Require::Applied);
+    assert_eq!(changes(&mut brain, &told(4, &laxer)), Changed::Nothing);
+    // Of two at the same time one is chosen, whichever comes first.
+    let seconds = [1_000, 9_000].map(Duration::from_secs);
+    let [shorter, longer] = seconds.map(|timeout| registration.clone().timeout(timeout));
+    let chosen = |first: &Registration, second: &Registration| {
+        let mut brain = Brain::new(Policy::default());
+        changes(&mut brain, &told(5, first));
+        changes(&mut brain, &told(5, second));
+        brain.status(&Query::new(staging(), A.parse().unwrap()), at(10)).unwrap().timeout_seconds
+    };
+    assert_eq!(chosen(&shorter, &longer), chosen(&longer, &shorter));
+    let query = Query::new(staging(), A.parse().unwrap());
+    let status = brain.status(&query, at(10)).unwrap();
+    assert_eq!((status.registered_at, status.require), (Some(at(3)), Require::Healthy));
+    assert_eq!(status.reconcilers.len(), 2);
+}
+
+/// A source's newest artifact is one fact, and so is what is left of a whole story.
+#[test]
+fn the_smallest_list_of_facts_has_nothing_twice() {
+    let artifact = say_as("GitRepository", "repo", "r", 1, A, "NewArtifact", "stored artifact");
+    let known = |facts: &[Fact]| brain(Policy::default(), facts).facts().count();
+    assert_eq!(known(std::slice::from_ref(&artifact)), 1);
+    let again = say_as("GitRepository", "repo", "r", 1, A, "Succeeded", "stored artifact");
+    assert_eq!(known(&[artifact, again]), 1);
+    let beats: Vec<_> = (1..30).map(|minute| heartbeat(minute, A)).collect();
+    assert_eq!(known(&beats), 3, "the first, the last, and when the cluster was first heard");
+}

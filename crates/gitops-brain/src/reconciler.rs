@@ -677,7 +677,8 @@ impl Incarnation {
             (Some(proof), Some(revision)) => {
                 self.insert_proof(observation, seen, proof, revision, said_before, said_last)
             }
-            (Some(Proof::Failed), None) => Changed::from(
+            // A remedy keeps nothing from going on.
+            (Some(Proof::Failed), None) if !observation.is_remedy() => Changed::from(
                 said_last
                     | Words::join(&mut self.trouble, observation, proof, key, None, Tie::NONE),
             ),

@@ -926,7 +926,11 @@ impl<'a> Model<'a> {
     /// An error without a revision is trouble until a later proof, `Blocked` apart.
     fn is_in_trouble(&self, name: &ObjectName) -> bool {
         let current = self.current(name);
-        let trouble = current.iter().filter(|seen| seen.rank == Rank::Failed && seen.on.is_none());
+        let trouble = current.iter().filter(|seen| {
+            let is_remedy =
+                ["RollbackSucceeded", "UninstallSucceeded"].contains(&&*seen.said.reason);
+            seen.rank == Rank::Failed && seen.on.is_none() && !is_remedy
+        });
         let trouble = trouble.map(|seen| seen.key).max();
         let revisions = self.revisions(name);
         let proved = revisions.values().filter_map(|seen| newest(seen, TAKEN_UP)).max();

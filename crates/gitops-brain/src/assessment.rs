@@ -203,12 +203,12 @@ impl<'a> Assessor<'a, '_> {
     /// The expected reconcilers that created or configured this one, as they are now.
     fn parents(
         &self,
-        reconciler: &Reconciler,
+        reconciler: &'a Reconciler,
     ) -> impl Iterator<Item = (&'a Incarnation, ReconcilerIndex)> {
         let child = self.world.find(&reconciler.name);
-        let parents = reconciler.parents.clone().into_iter();
-        parents.filter(|parent| (self.expects)(*parent)).filter_map(move |parent| {
-            let parent = self.world.reconciler(parent)?;
+        let parents = reconciler.parents.iter().filter(|parent| (self.expects)(**parent));
+        parents.filter_map(move |parent| {
+            let parent = self.world.reconciler(*parent)?;
             let child = child.filter(|child| parent.children.contains_key(child))?;
             Some((parent.current()?, child))
         })
@@ -216,7 +216,7 @@ impl<'a> Assessor<'a, '_> {
 
     /// When an expected parent last applied a change of the reconciler itself at a revision. What it
     /// did at that revision until then, it may have done by its former definition.
-    fn changed_by_parent(&self, reconciler: &Reconciler, record: &Record) -> Option<OrderKey> {
+    fn changed_by_parent(&self, reconciler: &'a Reconciler, record: &Record) -> Option<OrderKey> {
         let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
         let changes = changes.filter_map(|(parent, child)| {
             self.world.record_like(parent, record.revision)?.newest_change_of(child)
@@ -227,7 +227,7 @@ impl<'a> Assessor<'a, '_> {
     /// When an expected parent applied the definition that the commit has, if that came with the first
     /// revision with the commit that the parent applied at all: whatever the reconciler did before, it
     /// did by a former one, also at the commit.
-    fn defined(&self, reconciler: &Reconciler) -> Option<OrderKey> {
+    fn defined(&self, reconciler: &'a Reconciler) -> Option<OrderKey> {
         let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
         let changes = changes.filter_map(|(parent, child)| {
             let changes = parent.records.iter().filter_map(|record| {
@@ -246,7 +246,7 @@ impl<'a> Assessor<'a, '_> {
 
     /// Whether the reconciler is where an expected parent is not yet: it may be about to get another
     /// definition.
-    fn is_ahead(&self, reconciler: &Reconciler, record: &Record) -> bool {
+    fn is_ahead(&self, reconciler: &'a Reconciler, record: &Record) -> bool {
         let commit = self.world.commit_of(record.revision);
         self.parents(reconciler).any(|(parent, _)| {
             let head = parent.head().and_then(|head| self.world.commit_of(head.revision));

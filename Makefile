@@ -122,7 +122,7 @@ templates:
 
 # Programs that are not to be had are named, and the scenarios skipped.
 .PHONY: test-flux
-test-flux: ## Real Flux controllers against a real API server: some 40 scenarios (the first run builds them: Go).
+test-flux: ## Real Flux controllers against a real API server: some 60 scenarios (the first run builds them: Go).
 	@command -v etcd >/dev/null || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
 	$(PYTHON) tests/flux/tools.py
@@ -206,7 +206,7 @@ simulate-without: ## Show that the simulator notices if any one of the rules is 
 	@for rule in $(RULES); do \
 		RUSTFLAGS="--cfg gitops_brain_without=\"$$rule\"" $(CARGO) build --quiet --locked --release \
 			--target-dir target/without -p gitops-brain-tests --bin simulate || exit 2; \
-		if target/without/release/simulate 0 20000 >target/without/$$rule.txt; then \
+		if target/without/release/simulate 0 5000 >target/without/$$rule.txt; then \
 			echo "without $$rule: nothing was noticed"; exit 1; \
 		else \
 			echo "without $$rule: $$(sed -n '1s/^.*: //p;2s/^the shortest: /  /p' target/without/$$rule.txt)"; \

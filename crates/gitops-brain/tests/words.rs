@@ -1,0 +1,187 @@
+//! What a status says in sentences.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
+
+mod said;
+
+use gitops_brain::{Ancestry, Fact, FactBody, Parents, Policy, Query, Registration, Status};
+
+use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+
+const APPS: &str = "staging/Kustomization/flux-system/apps";
+
+fn status(policy: Policy, facts: &[Fact], minute: i64) -> Status {
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    brain(policy, facts).status(&query, at(minute)).unwrap()
+}
+
+/// B comes after A.
+fn ancestry() -> Fact {
+    let of = |commit: &str, parents: &[&str]| Parents {
+        commit: commit.parse().unwrap(),
+        parents: parents.iter().map(|id| id.parse().unwrap()).collect(),
+    };
+    let known = vec![of(A, &[]), of(B, &[A])];
+    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)))
+}
+
+fn applied(commit: &str, minute: i64) -> Fact {
+    say("apps", minute, commit, "Progressing", "Deployment/shop/web configured")
+}
+
+fn succeeded(commit: &str, minute: i64) -> Fact {
+    say("apps", minute, commit, "ReconciliationSucceeded", FINISHED)
+}
+
+fn registered(minute: i64) -> Fact {
+    let environment = "staging".parse().unwrap();
+    let declared = policy(&[APPS]).of(&environment);
+    let told = Registration::new(environment, B.parse().unwrap(), &declared);
+    Fact::new(at(minute), FactBody::Registered(told))
+}
+
+/// Names and commits in short.
+fn short(message: &str) -> String {
+    let commits =
+        message.replace(&format!("main@sha1:{A}"), "A").replace(&format!("main@sha1:{B}"), "B");
+    commits.replace(B, "B").replace("staging/Kustomization/flux-system/", "")
+}
+
+#[test]
+fn why_a_reconciler_stands_where_it_does() {
+    let checked = |commit: &str, minute: i64| say("apps", minute, commit, "Progressing", CHECKED);
+    let deleted = say("apps", 9, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
+    let trouble = say_as("GitRepository", "repo", "r", 9, A, "GitOperationFailed", "no route");
+    let blocked = say("apps", 9, B, "DependencyNotReady", "infra is not ready");
+    let canceled = say("apps", 2, B, "HealthCheckCanceled", "Health checks canceled");
+    let failed = say("apps", 2, B, "HealthCheckFailed", "timeout waiting for web");
+    let cases: [(&[Fact], &str); 14] = [
+        (&[], "apps has never been heard of"),
+        (
+            &[applied(A, 1), ancestry()],
+            "apps has not reported this commit or a later one; last reported A at 2026-11-23T13:01:00Z",
+        ),
+        (&[applied(B, 1)], "apps is applying B"),
+        (
+            &[applied(A, 0), checked(A, 0), applied(B, 1)],
+            "apps has applied B; its health checks are running",
+        ),
+        (
+            &[succeeded(B, 1)],
+            "apps has applied B, but no health check was reported for this revision: it does not wait \
+             for health, or the event was lost",
+        ),
+        (
+            &[applied(B, 1), succeeded(B, 1)],
+            "apps has applied B, and does not wait for health: no event will prove it",
+        ),
+        (
+            &[applied(B, 1), canceled],
+            "apps was interrupted at B: HealthCheckCanceled: Health checks canceled",
+        ),
+        (&[blocked], "apps cannot go on: DependencyNotReady: infra is not ready"),
+        (&[applied(A, 1), deleted], "apps was deleted"),
+        (
+            &[applied(B, 1), applied(A, 2), ancestry()],
+            "apps had this commit and was rolled back: A is live",
+        ),
+        (&[applied(A, 1)], "apps: A is live; how it relates to B is not known"),
+        (
+            &[applied(A, 1), ancestry(), trouble],
+            "apps has not reported this commit or a later one, and \
+             staging/GitRepository/flux-system/repo is in trouble: GitOperationFailed: no route",
+        ),
+        (&[applied(B, 1), failed], "apps failed at B: HealthCheckFailed: timeout waiting for web"),
+        (&[checked(B, 2)], "apps is healthy at B"),
+    ];
+    for (facts, message) in cases {
+        assert_eq!(short(&status(policy(&[APPS]), facts, 20).message), message);
+    }
+}
+
+#[test]
+fn a_later_commit_that_decides_is_named() {
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let facts = [ancestry(), say("apps", 1, B, "Progressing", CHECKED)];
+    let status = brain(policy(&[APPS]), &facts).status(&query, at(2)).unwrap();
+    assert_eq!(short(&status.message), "apps is healthy at B, which contains this commit");
+}
+
+#[test]
+fn why_a_rollout_stands_where_it_does() {
+    let infra = "staging/Kustomization/flux-system/infra";
+    let told =
+        |policy: Policy, facts: &[Fact], minute| short(&status(policy, facts, minute).message);
+    assert_eq!(
+        told(policy(&[]), &[], 20),
+        "environment staging declares no reconciler, and no cluster of that name was ever heard"
+    );
+    let elsewhere = say_as("GitRepository", "repo", "r", 1, A, "NewArtifact", "stored artifact");
+    assert_eq!(
+        told(policy(&[]), &[elsewhere], 20),
+        "no reconciler of environment staging is known"
+    );
+    let healthy = |name: &str| say(name, 1, B, "Progressing", CHECKED);
+    let both = [healthy("apps"), healthy("infra")];
+    assert_eq!(told(policy(&[APPS, infra]), &both, 4), "all 2 reconcilers are healthy");
+    let waiting = "apps has not reported this commit or a later one; last reported A at \
+                   2026-11-23T13:01:00Z";
+    let behind = [ancestry(), applied(A, 1)];
+    assert_eq!(
+        told(policy(&[APPS, infra]), &behind, 20),
+        format!("{waiting}; 1 more reconciler is unfinished")
+    );
+    let three = [APPS, infra, "staging/Kustomization/flux-system/more"];
+    assert_eq!(
+        told(policy(&three), &behind, 20),
+        format!("{waiting}; 2 more reconcilers are unfinished")
+    );
+    let over = [registered(0), ancestry(), applied(A, 1)];
+    assert_eq!(told(policy(&[APPS]), &over, 90), format!("not done within 30m: {waiting}"));
+    assert_eq!(
+        told(policy(&["staging/*/*/*"]), &[healthy("apps")], 2),
+        "every reconciler that is known succeeded; others may not have reported yet, so this waits \
+         until 2026-11-23T13:11:00Z"
+    );
+    let hiccup = say("apps", 3, B, "ArtifactFailed", "not found");
+    assert_eq!(
+        told(policy(&[APPS]), &[registered(0), hiccup], 4),
+        "apps failed at B: ArtifactFailed: not found (counts as failed if it is not mended by \
+         2026-11-23T13:05:00Z)"
+    );
+}
+
+#[test]
+fn long_words_of_flux_are_cut() {
+    let long = "ä".repeat(400);
+    let failed = say("apps", 2, B, "HealthCheckFailed", &long);
+    let status = status(policy(&[APPS]), &[failed], 3);
+    let quoted = format!("apps failed at B: HealthCheckFailed: {}…", "ä".repeat(250));
+    assert_eq!(short(&status.message), quoted);
+    assert_eq!(status.reconcilers.first().unwrap().event.as_ref().unwrap().message, long);
+}
+
+/// What is the same but for times has the same version, and nothing else has.
+#[test]
+fn a_version_is_of_all_that_matters() {
+    let heartbeats: Vec<_> = (1..4).map(|minute| succeeded(A, minute)).collect();
+    let version = |facts: &[Fact], minute| status(policy(&[APPS]), facts, minute).version;
+    let one = version(&heartbeats[..1], 5);
+    assert_eq!(one, version(&heartbeats, 9), "nothing but a heartbeat came");
+    assert_eq!(one.to_string().len(), 16);
+    let others = [
+        vec![],
+        vec![ancestry(), succeeded(A, 1)],
+        vec![registered(0), succeeded(A, 1)],
+        vec![succeeded(B, 1)],
+        vec![applied(B, 1)],
+        vec![say("apps", 1, B, "HealthCheckFailed", "it failed")],
+        vec![say("apps", 1, B, "HealthCheckFailed", "it failed again")],
+        vec![say("apps", 1, B, "Progressing", CHECKED)],
+    ];
+    let mut versions: Vec<_> =
+        others.iter().map(|facts| version(facts, 5).to_string()).chain([one.to_string()]).collect();
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), others.len() + 1);
+}

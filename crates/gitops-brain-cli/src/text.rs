@@ -33,12 +33,13 @@ pub(crate) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
-/// A revision with its commit shortened, as `main@sha1:5394cb7f48`.
+/// A revision with its commit shortened, as `main@sha1:5394cb7f48`. The version of a chart stays whole.
 pub(crate) fn short_revision(revision: &str) -> String {
     let clean = one_line(revision);
-    match clean.rfind(':').and_then(|colon| clean.split_at_checked(colon + 1)) {
-        Some((head, digest)) => format!("{head}{}", short(digest)),
-        None => short(&clean).to_owned(),
+    let begin = clean.rfind([':', '/']).map_or(0, |before| before + 1);
+    match clean.split_at_checked(begin) {
+        Some((head, digest)) if digest.len() >= 40 => format!("{head}{}", short(digest)),
+        _ => clean,
     }
 }
 
@@ -67,6 +68,10 @@ mod tests {
     fn revisions_and_times_are_short() {
         let revision = "main@sha1:5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
         assert_eq!(short_revision(revision), "main@sha1:5394cb7f48");
+        let bare = revision.trim_start_matches("main@sha1:");
+        assert_eq!(short_revision(bare), "5394cb7f48");
+        assert_eq!(short_revision(&format!("main/{bare}")), "main/5394cb7f48");
+        assert_eq!(short_revision("0.1.0+26b00d46f714.2"), "0.1.0+26b00d46f714.2");
         assert_eq!(elapsed(Duration::from_secs(65)), "1m05s");
         assert_eq!(elapsed(Duration::from_secs(7384)), "2h03m");
     }

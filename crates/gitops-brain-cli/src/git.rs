@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gitops_brain::{CommitId, CommitObject};
+use gitops_brain::{CommitId, CommitObject, CommitPrefix};
 use gitops_brain_release::Git;
 
 /// How many commits are sent with a registration.
@@ -96,10 +96,10 @@ impl Checkout {
     }
 
     /// The commit that begins so, fetched if need be.
-    pub(crate) fn beginning_with(&self, digits: &str) -> Result<CommitId, String> {
+    pub(crate) fn beginning_with(&self, prefix: CommitPrefix) -> Result<CommitId, String> {
         let find = || {
             let found =
-                self.read(&["rev-parse", "--verify", "--quiet", &format!("{digits}^{{commit}}")]);
+                self.read(&["rev-parse", "--verify", "--quiet", &format!("{prefix}^{{commit}}")]);
             found.ok()?.trim().parse().ok()
         };
         let guard = self.fetching.lock();
@@ -109,7 +109,7 @@ impl Checkout {
             found = find();
         }
         drop(guard);
-        found.ok_or_else(|| format!("{digits} is not in the checkout"))
+        found.ok_or_else(|| format!("{prefix} is not in the checkout"))
     }
 
     fn has(&self, id: CommitId) -> bool {

@@ -134,6 +134,7 @@ impl<'a> Assessor<'a, '_> {
         let defined = self.defined(reconciler);
         let weigh = |record: &'a Record, after: Option<OrderKey>| {
             let changed_by_parent = self.changed_by_parent(reconciler, record).max(defined);
+            let changed_by_parent = changed_by_parent.filter(|_| rules::DEFINITION);
             Weighed::of(
                 reconciler,
                 incarnation,
@@ -205,20 +206,19 @@ impl<'a> Assessor<'a, '_> {
         &self,
         reconciler: &'a Reconciler,
     ) -> impl Iterator<Item = (&'a Incarnation, ReconcilerIndex)> {
-        let child = self.world.find(&reconciler.name);
         let parents = reconciler.parents.iter().filter(|parent| (self.expects)(**parent));
-        parents.filter_map(move |parent| {
+        parents.filter_map(|parent| {
             let parent = self.world.reconciler(*parent)?;
-            let child = child.filter(|child| parent.children.contains_key(child))?;
-            Some((parent.current()?, child))
+            let child = self.world.find(&reconciler.name)?;
+            let is_child = parent.children.contains_key(&child);
+            Some((parent.current()?, child)).filter(|_| is_child)
         })
     }
 
     /// When an expected parent last applied a change of the reconciler itself at a revision. What it
     /// did at that revision until then, it may have done by its former definition.
     fn changed_by_parent(&self, reconciler: &'a Reconciler, record: &Record) -> Option<OrderKey> {
-        let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
-        let changes = changes.filter_map(|(parent, child)| {
+        let changes = self.parents(reconciler).filter_map(|(parent, child)| {
             self.world.record_like(parent, record.revision)?.newest_change_of(child)
         });
         changes.max()
@@ -228,8 +228,7 @@ impl<'a> Assessor<'a, '_> {
     /// revision with the commit that the parent applied at all: whatever the reconciler did before, it
     /// did by a former one, also at the commit.
     fn defined(&self, reconciler: &'a Reconciler) -> Option<OrderKey> {
-        let changes = self.parents(reconciler).filter(|_| rules::DEFINITION);
-        let changes = changes.filter_map(|(parent, child)| {
+        let changes = self.parents(reconciler).filter_map(|(parent, child)| {
             let changes = parent.records.iter().filter_map(|record| {
                 Some((record.newest_change_of(child)?, record)).filter(|_| self.carries(record))
             });

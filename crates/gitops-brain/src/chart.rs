@@ -5,15 +5,25 @@ use std::fmt;
 use crate::commit::{CommitId, decode_hex, encode_hex};
 
 /// The first twelve digits of a commit's id, as the version of a chart has them.
+///
+/// ```
+/// use gitops_brain::CommitPrefix;
+///
+/// let prefix = CommitPrefix::of_version("0.1.0+26b00d46f714").unwrap();
+/// assert_eq!(prefix.to_string(), "26b00d46f714");
+/// assert_eq!(CommitPrefix::of_version("0.1.0"), None);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct CommitPrefix([u8; 6]);
+pub struct CommitPrefix([u8; 6]);
 
 impl CommitPrefix {
     /// What a chart's version ends in if source-controller made it of a `GitRepository` for a
     /// `HelmRelease` with `reconcileStrategy: Revision`: `0.1.0+26b00d46f714`, and if it has values
     /// files the generation of the `HelmChart` after that, `0.1.0+26b00d46f714.2`
-    /// (`HelmChartReconciler.buildFromTarballArtifact`).
-    pub(crate) fn of_version(version: &str) -> Option<Self> {
+    /// (`HelmChartReconciler.buildFromTarballArtifact`). The version of a chart out of an OCI registry ends
+    /// in the beginning of a digest in the same way: only its event tells the two apart.
+    #[must_use]
+    pub fn of_version(version: &str) -> Option<Self> {
         let (_, metadata) = version.rsplit_once('+')?;
         let (digits, generation) = metadata.split_once('.').unwrap_or((metadata, "0"));
         let is_number = !generation.is_empty() && generation.bytes().all(|b| b.is_ascii_digit());

@@ -96,6 +96,7 @@ pub use crate::{
         Brain, ClusterReport, Day, Effects, Finding, FindingCode, Position, Quantiles, QueryError,
         ReconcilerFilter, RolloutFilter, Statistics, StatisticsFilter, Watch, WatchId,
     },
+    chart::CommitPrefix,
     commit::*,
     duration::{DurationError, format_duration, parse_duration},
     event::*,

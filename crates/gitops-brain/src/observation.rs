@@ -233,8 +233,8 @@ impl Observation {
             },
             (Role::HelmRelease, Severity::Info) => match reason {
                 "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Some(Proof::Succeeded),
-                // Both are remedies: the release that was wanted is not there.
-                "RollbackSucceeded" | "UninstallSucceeded" => Some(Proof::Failed),
+                // The release that was wanted is not there.
+                remedy if is_remedy(remedy) => Some(Proof::Failed),
                 "DependencyNotReady" => Some(Proof::Blocked),
                 "HealthCheckCanceled" => Some(Proof::Interrupted),
                 _ => None,
@@ -296,11 +296,6 @@ impl Observation {
         let version = self.revision_text_for(role)?;
         let tells = role == Role::HelmRelease && !self.chart_from_oci;
         CommitPrefix::of_version(version).filter(|_| tells)
-    }
-
-    /// Whether it is about the release that was there before: what the remedy of a failure put back.
-    pub(crate) fn is_remedy(&self) -> bool {
-        matches!(&*self.reason, "RollbackSucceeded" | "UninstallSucceeded")
     }
 
     /// The revision as the controller wrote it, or `None` if the event has none of its own.
@@ -379,6 +374,12 @@ fn change_of(line: &str) -> Option<(&str, Option<Change>)> {
     // byte the compiler looks at several at once.
     let has_space = object.bytes().fold(false, |found, byte| found | (byte == b' '));
     (!has_space).then_some((object, change))
+}
+
+/// Whether a reason of helm-controller is that of a remedy: it is about the release that was there before
+/// the one that failed.
+pub(crate) fn is_remedy(reason: &str) -> bool {
+    matches!(reason, "RollbackSucceeded" | "UninstallSucceeded")
 }
 
 /// The commit that a text names, as a revision or as a bare id.

@@ -16,7 +16,7 @@ use crate::{
     hashing::{self, HashMap},
     interner::{Interner, TextIndex},
     names::ObjectName,
-    observation::{Change, Observation, Proof, Role},
+    observation::{Change, Observation, Proof, Role, is_remedy},
     policy::HealthChecks,
     rules,
     status::{EventSummary, Verdict},
@@ -217,9 +217,7 @@ impl Mark {
     /// The severity of the event, which follows from what it proved.
     pub(crate) fn severity(self, role: Role, reason: &str) -> Severity {
         let error = match role {
-            Role::HelmRelease if self.is(Kinds::FAILED) => {
-                !matches!(reason, "RollbackSucceeded" | "UninstallSucceeded")
-            }
+            Role::HelmRelease if self.is(Kinds::FAILED) => !is_remedy(reason),
             _ => {
                 self.is(Kinds::FAILED)
                     || (self.is(Kinds::INTERRUPTED) && reason != "HealthCheckCanceled")
@@ -678,7 +676,7 @@ impl Incarnation {
                 self.insert_proof(observation, seen, proof, revision, said_before, said_last)
             }
             // A remedy keeps nothing from going on.
-            (Some(Proof::Failed), None) if !observation.is_remedy() => Changed::from(
+            (Some(Proof::Failed), None) if !is_remedy(&observation.reason) => Changed::from(
                 said_last
                     | Words::join(&mut self.trouble, observation, proof, key, None, Tie::NONE),
             ),
@@ -999,6 +997,11 @@ impl Reconciler {
     /// Whether a person took it out of every expectation, and it was not heard of since.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.is_some_and(|removed| self.last_heard.is_none_or(|heard| heard.at <= removed))
+    }
+
+    /// Whether it is not there: never heard of nor named by a parent, deleted, or taken out by a person.
+    pub(crate) fn is_gone(&self) -> bool {
+        !self.is_known() || self.is_deleted() || self.is_removed()
     }
 
     /// Whether it was heard of, or named by a parent.

@@ -458,8 +458,7 @@ fn expected(
         expected.complete_at = expected.complete_at.max(Some(complete_at));
         for index in &cluster.reconcilers {
             let Some(reconciler) = world.reconciler(*index) else { continue };
-            let gone = !reconciler.is_known() || reconciler.is_deleted() || reconciler.is_removed();
-            if !gone && matches(&reconciler.name) && takes_part(world, reconciler) {
+            if !reconciler.is_gone() && matches(&reconciler.name) && takes_part(world, reconciler) {
                 expected.members.insert(reconciler.name.clone(), Some(*index));
             }
         }
@@ -530,9 +529,8 @@ fn add_releases(world: &World, expected: &mut Expected, commit: Option<CommitInd
         .collect();
     for index in children {
         let Some(child) = world.reconciler(index) else { continue };
-        let gone = child.is_deleted() || child.is_removed();
         if child.role == Role::HelmRelease
-            && !gone
+            && !child.is_gone()
             && follows_by_chart(world, child)
             && !is_unrelated(world, &child.name, commit)
         {

@@ -210,11 +210,10 @@ impl<'a> Snapshot<'a> {
         let mut last = incarnation.last.as_deref();
         let mut records: Vec<_> = incarnation.records.iter().collect();
         records.sort_by_cached_key(|record| {
+            let commit = world.commit_of(record.revision);
             let is_chart = matches!(record.revision, RevisionKey::Chart(_));
-            (world.revision_text(record.text, record.revision), is_chart)
-        });
-        records.sort_by_cached_key(|record| {
-            world.commit_of(record.revision).and_then(|commit| world.graph.id(commit))
+            let text = world.revision_text(record.text, record.revision);
+            (commit.and_then(|commit| world.graph.id(commit)), text, is_chart)
         });
         for record in records {
             let mut marks: Vec<_> = record.marks.clone();
@@ -350,7 +349,7 @@ impl<'a> Snapshot<'a> {
             || (*change != Change::Deleted
                 && head().is_some_and(|head| {
                     (self.is_alike(head.revision, parent.revision)
-                        || reconciler.children.get(object) == Some(key))
+                        || is_newest_change(reconciler, line))
                         && head.marks.iter().any(|mark| !cut.counts(mark.key()))
                 }))
     }
@@ -364,11 +363,9 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Whether a line is the newest by which a reconciler applies a release.
-    fn makes_parent(&self, parent: &Reconciler, (object, change, key): &Named) -> bool {
-        let child = self.world.reconciler(*object);
-        child.is_some_and(|child| child.role == Role::HelmRelease)
-            && *change != Change::Deleted
-            && parent.children.get(object) == Some(key)
+    fn makes_parent(&self, parent: &Reconciler, line: &Named) -> bool {
+        let child = self.world.reconciler(line.0);
+        child.is_some_and(|child| child.role == Role::HelmRelease) && is_newest_change(parent, line)
     }
 
     /// Whether a line of a parent decides whether a reconciler is deleted.
@@ -480,7 +477,9 @@ impl<'a> Snapshot<'a> {
     /// Notes the commit of a revision that is kept: or those that it can be.
     fn anchor(&mut self, revision: RevisionKey) {
         if let RevisionKey::Chart(prefix) = revision {
-            self.of_charts.extend(self.world.graph.beginning_with(prefix));
+            let commits = self.world.graph.beginning_with(prefix);
+            self.anchors.extend(commits);
+            self.of_charts.extend(commits);
         }
         self.anchors.extend(revision.as_commit());
     }
@@ -493,7 +492,7 @@ impl<'a> Snapshot<'a> {
     fn ancestry(&mut self) {
         let graph = &self.world.graph;
         let mut ancestry: Ancestry = if self.before.is_some() {
-            let anchors: Vec<_> = self.anchors.union(&self.of_charts).copied().collect();
+            let anchors: Vec<_> = self.anchors.iter().copied().collect();
             graph.between(&anchors)
         } else {
             graph.to_ancestry()
@@ -511,6 +510,11 @@ impl<'a> Snapshot<'a> {
             self.facts.push(Fact::new(DateTime::UNIX_EPOCH, FactBody::Ancestry(ancestry)));
         }
     }
+}
+
+/// Whether a line is the newest by which a reconciler created or configured an object.
+fn is_newest_change(parent: &Reconciler, (object, change, key): &Named) -> bool {
+    *change != Change::Deleted && parent.children.get(object) == Some(key)
 }
 
 /// An observation with nothing in it but who, when and what kind.

@@ -16,7 +16,7 @@ use crate::{
     hashing,
     interner::{Interner, Revisions, TextIndex},
     names::{EnvironmentName, ObjectName, Selector},
-    observation::{Change, Observation, Proof, Role},
+    observation::{Change, Observation, Proof, Role, is_remedy},
     policy::Require,
     reconciler::{
         Changed, Cut, Incarnation, MAX_INCARNATIONS, MAX_REASONS, MAX_REVISIONS, OrderKey,
@@ -498,7 +498,7 @@ impl World {
         let revision = match (commit, text, observation.chart_commit(role)) {
             (Some(commit), ..) => Some(RevisionKey::Commit(commit)),
             // The chart that it names is the former one, and nothing happened to that.
-            (None, Some(_), Some(_)) if observation.is_remedy() => None,
+            (None, Some(_), Some(_)) if is_remedy(&observation.reason) => None,
             (None, Some(_), Some(prefix)) => {
                 self.charts.insert(prefix);
                 self.graph.index_prefixes();

@@ -11,9 +11,7 @@ use gitops_brain::{
     Policy, Query, Registration, Require, Settlement,
 };
 
-use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
-
-const APPS: &str = "staging/Kustomization/flux-system/apps";
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
 
 fn staging() -> EnvironmentName {
     "staging".parse().unwrap()

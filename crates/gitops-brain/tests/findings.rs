@@ -6,7 +6,7 @@ mod said;
 
 use gitops_brain::{Brain, Fact, FactBody, Finding, FindingCode, Policy, Registration};
 
-use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say};
 
 #[track_caller]
 fn only(findings: &[Finding], code: FindingCode, subject: &str) {
@@ -14,8 +14,6 @@ fn only(findings: &[Finding], code: FindingCode, subject: &str) {
     assert_eq!(found, [(code, subject)]);
     assert!(!findings.iter().any(|one| one.message.is_empty() || one.remedy.is_empty()));
 }
-
-const APPS: &str = "staging/Kustomization/flux-system/apps";
 
 /// All that a waiting Kustomization says of a commit.
 fn healthy(name: &str, minute: i64, commit: &str) -> Vec<Fact> {

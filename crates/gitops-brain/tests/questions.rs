@@ -12,9 +12,7 @@ use gitops_brain::{
     Require, RolloutFilter, Selector, Severity, State, Watch, observe,
 };
 
-use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
-
-const APPS: &str = "staging/Kustomization/flux-system/apps";
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
 
 fn registered(commit: &str, minute: i64, app: &str) -> Fact {
     let environment: gitops_brain::EnvironmentName = "staging".parse().unwrap();
@@ -194,56 +192,6 @@ fn a_status_tells_what_was_said_of_the_revision_that_decides() {
     assert_eq!(event(A), ("ReconciliationSucceeded".to_owned(), String::new(), at(2)));
     let message = "Deployment/shop/web configured".to_owned();
     assert_eq!(event(B), ("Progressing".to_owned(), message, at(6)));
-}
-
-#[test]
-fn what_can_be_done_about_it_is_told() {
-    let remedy = |facts: &[Fact]| {
-        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
-        let status = brain(policy(&[APPS]), facts).status(&query, at(60)).unwrap();
-        (status.reason, status.remedy.unwrap_or_default())
-    };
-    let parents = |commit: &str, parents: &[&str]| Parents {
-        commit: commit.parse().unwrap(),
-        parents: parents.iter().map(|id| id.parse().unwrap()).collect(),
-    };
-    let ancestry =
-        |known: Vec<Parents>| Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)));
-    let line = ancestry(vec![parents(A, &[]), parents(B, &[A])]);
-    let applied = |commit: &str, minute: i64| {
-        say("apps", minute, commit, "Progressing", "Deployment/shop/web configured")
-    };
-    let succeeded = |commit: &str, minute: i64| {
-        say("apps", minute, commit, "ReconciliationSucceeded", FINISHED)
-    };
-    let deleted = say("apps", 9, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
-    let other = say("infra", 1, A, "Progressing", CHECKED);
-    let trouble = say_as("GitRepository", "repo", "r", 9, A, "GitOperationFailed", "cannot clone");
-    let cases: [(&[Fact], Reason, &str); 9] = [
-        (&[other], Reason::NeverHeard, "check the name, and that an Alert of cluster staging"),
-        (
-            &[applied(B, 1), succeeded(B, 1)],
-            Reason::NotChecked,
-            "set `wait: true` on Kustomization",
-        ),
-        (&[succeeded(B, 1)], Reason::HealthUnproved, "declare `health_checks = \"enabled\"`"),
-        (&[applied(A, 1)], Reason::AncestryUnknown, "send the commit objects"),
-        (&[applied(B, 1), applied(A, 2), line.clone()], Reason::RolledBack, "push a commit that"),
-        (
-            &[applied(A, 2), ancestry(vec![parents(A, &[]), parents(B, &[])])],
-            Reason::Diverged,
-            "push a commit that contains this one",
-        ),
-        (&[applied(A, 1), deleted], Reason::Deleted, "`DELETE /v1/reconcilers/staging/"),
-        (&[applied(A, 1), line.clone(), trouble], Reason::SourceTrouble, "mend the source"),
-        (&[applied(A, 1), line], Reason::Waiting, ""),
-    ];
-    for (facts, reason, beginning) in cases {
-        let (told, remedy) = remedy(facts);
-        assert_eq!(told, reason, "{remedy}");
-        assert!(remedy.contains(beginning), "{reason}: {remedy}");
-        assert_eq!(remedy.is_empty(), beginning.is_empty(), "{reason}: {remedy}");
-    }
 }
 
 #[test]

@@ -4,25 +4,29 @@
 
 mod said;
 
-use gitops_brain::{Ancestry, Fact, FactBody, Parents, Policy, Query, Registration, Status};
+use gitops_brain::{
+    Ancestry, Fact, FactBody, Parents, Policy, Query, Reason, Registration, Status,
+};
 
-use crate::said::{A, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
-
-const APPS: &str = "staging/Kustomization/flux-system/apps";
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
 
 fn status(policy: Policy, facts: &[Fact], minute: i64) -> Status {
     let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
     brain(policy, facts).status(&query, at(minute)).unwrap()
 }
 
+fn parents(commit: &str, parents: &[&str]) -> Parents {
+    let parents = parents.iter().map(|id| id.parse().unwrap()).collect();
+    Parents { commit: commit.parse().unwrap(), parents }
+}
+
+fn told(known: Vec<Parents>) -> Fact {
+    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)))
+}
+
 /// B comes after A.
 fn ancestry() -> Fact {
-    let of = |commit: &str, parents: &[&str]| Parents {
-        commit: commit.parse().unwrap(),
-        parents: parents.iter().map(|id| id.parse().unwrap()).collect(),
-    };
-    let known = vec![of(A, &[]), of(B, &[A])];
-    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)))
+    told(vec![parents(A, &[]), parents(B, &[A])])
 }
 
 fn applied(commit: &str, minute: i64) -> Fact {
@@ -149,6 +153,42 @@ fn why_a_rollout_stands_where_it_does() {
         "apps failed at B: ArtifactFailed: not found (counts as failed if it is not mended by \
          2026-11-23T13:05:00Z)"
     );
+}
+
+#[test]
+fn what_can_be_done_about_it_is_told() {
+    let remedy = |facts: &[Fact]| {
+        let status = status(policy(&[APPS]), facts, 60);
+        (status.reason, status.remedy.unwrap_or_default())
+    };
+    let deleted = say("apps", 9, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
+    let other = say("infra", 1, A, "Progressing", CHECKED);
+    let trouble = say_as("GitRepository", "repo", "r", 9, A, "GitOperationFailed", "cannot clone");
+    let cases: [(&[Fact], Reason, &str); 9] = [
+        (&[other], Reason::NeverHeard, "check the name, and that an Alert of cluster staging"),
+        (
+            &[applied(B, 1), succeeded(B, 1)],
+            Reason::NotChecked,
+            "set `wait: true` on Kustomization",
+        ),
+        (&[succeeded(B, 1)], Reason::HealthUnproved, "declare `health_checks = \"enabled\"`"),
+        (&[applied(A, 1)], Reason::AncestryUnknown, "send the commit objects"),
+        (&[applied(B, 1), applied(A, 2), ancestry()], Reason::RolledBack, "push a commit that"),
+        (
+            &[applied(A, 2), told(vec![parents(A, &[]), parents(B, &[])])],
+            Reason::Diverged,
+            "push a commit that contains this one",
+        ),
+        (&[applied(A, 1), deleted], Reason::Deleted, "`DELETE /v1/reconcilers/staging/"),
+        (&[applied(A, 1), ancestry(), trouble], Reason::SourceTrouble, "mend the source"),
+        (&[applied(A, 1), ancestry()], Reason::Waiting, ""),
+    ];
+    for (facts, reason, beginning) in cases {
+        let (told, remedy) = remedy(facts);
+        assert_eq!(told, reason, "{remedy}");
+        assert!(remedy.contains(beginning), "{reason}: {remedy}");
+        assert_eq!(remedy.is_empty(), beginning.is_empty(), "{reason}: {remedy}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use gitops_brain::{CommitId, EnvironmentName, Revision};
+use gitops_brain::{CommitId, CommitPrefix, EnvironmentName, Revision};
 use serde::Deserialize as _;
 use serde_json::json;
 
@@ -43,8 +43,8 @@ impl<'a> Mender<'a> {
         for reconciler in &status.reconcilers {
             let Some(head) = &reconciler.head else { continue };
             // Most versions of charts have nothing to do with a commit.
-            let tells =
-                !reconciler.reconciler.contains("/HelmRelease/") || chart_commit(head).is_some();
+            let tells = !reconciler.reconciler.contains("/HelmRelease/")
+                || CommitPrefix::of_version(head).is_some();
             let is_unknown = reconciler.reason == "ancestry_unknown" && tells;
             if !is_unknown || !self.tried.insert(head.clone()) {
                 continue;
@@ -61,9 +61,10 @@ impl<'a> Mender<'a> {
     fn connect(&self, reconciler: &Reconciler, head: &str) -> Result<usize, String> {
         let checkout = self.found.checkout.as_ref().map_err(Clone::clone)?;
         let revision = Revision::parse(head).ok();
-        let live = match (revision.as_ref().and_then(Revision::commit), chart_commit(head)) {
+        let named = revision.as_ref().and_then(Revision::commit);
+        let live = match (named, CommitPrefix::of_version(head)) {
             (Some(live), _) => live,
-            (None, Some(digits)) => checkout.beginning_with(digits)?,
+            (None, Some(prefix)) => checkout.beginning_with(prefix)?,
             (None, None) => self.ask_for_commit(reconciler).ok_or("it names no commit")?,
         };
         let branch = revision.as_ref().and_then(Revision::pointer);
@@ -84,12 +85,4 @@ impl<'a> Mender<'a> {
         let mut reports = reports.filter(|report| report.reconciler == reconciler.reconciler);
         reports.next()?.commit?.parse().ok()
     }
-}
-
-/// The beginning of the commit that a chart was made of, if its version tells.
-fn chart_commit(version: &str) -> Option<&str> {
-    let (_, metadata) = version.rsplit_once('+')?;
-    let digits = metadata.split_once('.').map_or(metadata, |(digits, _)| digits);
-    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (digits.len() == 12 && is_hex).then_some(digits)
 }

@@ -58,6 +58,12 @@ impl Seen<'_> {
     fn lists_changes(&self) -> bool {
         self.rank == Rank::Deleted || self.rank == Rank::Applying && self.on.is_some()
     }
+
+    /// Whether a line of it says that an object was created or configured.
+    fn made(&self, object: &ObjectName) -> bool {
+        let mut lines = self.said.changed_objects.iter();
+        lines.any(|line| line.object == *object && line.change != Change::Deleted)
+    }
 }
 
 /// What the model says of a rollout, in the terms of a [`Status`].
@@ -377,16 +383,19 @@ impl<'a> Model<'a> {
     /// Those that were heard of, and those that a parent created or configured.
     fn reconcilers(&self) -> BTreeSet<&'a ObjectName> {
         let heard = self.seen.keys().copied();
-        let announced = self.seen.iter().flat_map(|(parent, seen)| {
-            let lines = seen.iter().filter(|seen| seen.lists_changes());
-            let lines = lines.flat_map(|seen| &seen.said.changed_objects);
-            let lines = lines.filter(|line| line.change != Change::Deleted);
-            lines.map(|line| &line.object).filter(move |child| child != parent)
-        });
+        let announced = self.seen.keys().flat_map(|parent| self.children(parent));
         heard
             .chain(announced)
             .filter(|name| matches!(name.kind(), "Kustomization" | "HelmRelease"))
             .collect()
+    }
+
+    /// What a reconciler ever created or configured, itself apart.
+    fn children<'b>(&'b self, parent: &'b ObjectName) -> impl Iterator<Item = &'a ObjectName> {
+        let lists = self.all(parent).iter().filter(|seen| seen.lists_changes());
+        let lines = lists.flat_map(|seen| &seen.said.changed_objects);
+        let lines = lines.filter(|line| line.change != Change::Deleted);
+        lines.map(|line| &line.object).filter(move |child| *child != parent)
     }
 
     /// Whether a reconciler belongs to sets that are not given by names.
@@ -400,19 +409,13 @@ impl<'a> Model<'a> {
     /// Whether a release reports charts of a repository of which commits are known.
     fn follows_by_chart(&self, name: &ObjectName) -> bool {
         let revisions = self.revisions(name);
-        let head = revisions.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)));
-        head.max().is_some_and(|(_, on)| matches!(on, At::Chart(_)))
+        head(&revisions).is_some_and(|(_, on)| matches!(on, At::Chart(_)))
             && revisions.keys().any(|on| self.commit_of(on).is_some())
     }
 
     /// The releases that some reconcilers created or configured, and that follow the repository.
     fn releases_of(&self, names: &BTreeSet<ObjectName>, commit: CommitId) -> Vec<ObjectName> {
-        let lines = names.iter().flat_map(|name| {
-            let lists = self.all(name).iter().filter(|seen| seen.lists_changes());
-            let lines = lists.flat_map(|seen| &seen.said.changed_objects);
-            lines.filter(move |line| line.change != Change::Deleted && line.object != *name)
-        });
-        let releases = lines.map(|line| &line.object).filter(|child| {
+        let releases = names.iter().flat_map(|name| self.children(name)).filter(|child| {
             child.kind() == "HelmRelease"
                 && self.follows_by_chart(child)
                 && !self.is_unrelated(child, commit)
@@ -650,9 +653,7 @@ impl<'a> Model<'a> {
             verdict: self.verdict_now(name, query),
             last_heard_at: self.last_heard(name),
         };
-        let head =
-            revisions.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on))).max();
-        part.live = head.and_then(|(_, on)| self.contains(on, commit));
+        part.live = head(&revisions).and_then(|(_, on)| self.contains(on, commit));
         if self.is_deleted(name) {
             part.reason = Reason::Deleted;
             part.live = (!current.is_empty()).then_some(false);
@@ -767,12 +768,7 @@ impl<'a> Model<'a> {
                     seen.rank == Rank::Applying
                         && (at == Some(on) || self.commit_of(on).is_some() && same)
                 })
-                .filter(|seen| {
-                    seen.said
-                        .changed_objects
-                        .iter()
-                        .any(|line| line.object == *child && line.change != Change::Deleted)
-                })
+                .filter(|seen| seen.made(child))
                 .map(|seen| seen.key)
                 .max();
             changed.is_none_or(|changed| is_after(key, changed))
@@ -793,11 +789,8 @@ impl<'a> Model<'a> {
             let with_it = |on: &At| self.contains(on, commit) == Some(true);
             let changes =
                 revisions.iter().filter(|(on, _)| with_it(on)).filter_map(|(on, seen)| {
-                    let lists = seen.iter().filter(|seen| seen.rank == Rank::Applying);
-                    let lists = lists.filter(|seen| {
-                        let mut lines = seen.said.changed_objects.iter();
-                        lines.any(|line| line.object == *child && line.change != Change::Deleted)
-                    });
+                    let lists =
+                        seen.iter().filter(|seen| seen.rank == Rank::Applying && seen.made(child));
                     Some((lists.map(|seen| seen.key).max()?, self.commit_of(on), on))
                 });
             let (key, _, first) = changes.min()?;
@@ -815,20 +808,13 @@ impl<'a> Model<'a> {
 
     /// Whether one of its parents is not where it is.
     fn is_ahead(&self, child: &ObjectName, expected: &BTreeSet<ObjectName>, on: &At) -> bool {
-        let is_parent = |parent: &&ObjectName| {
-            let mut lists = self.all(parent).iter().filter(|seen| seen.lists_changes());
-            *parent != child
-                && lists.any(|seen| {
-                    let mut lines = seen.said.changed_objects.iter();
-                    lines.any(|line| line.object == *child && line.change != Change::Deleted)
-                })
-        };
+        let is_parent = |parent: &&ObjectName| self.children(parent).any(|one| one == child);
         expected.iter().filter(is_parent).any(|parent| {
             let revisions = self.revisions(parent);
-            let head = revisions.iter();
-            let head = head.filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on))).max();
             let commit = self.commit_of(on);
-            let there = head.zip(commit).and_then(|((_, on), commit)| self.contains(on, commit));
+            let there = head(&revisions)
+                .zip(commit)
+                .and_then(|((_, on), commit)| self.contains(on, commit));
             !self.current(parent).is_empty() && there != Some(true)
         })
     }
@@ -927,8 +913,7 @@ impl<'a> Model<'a> {
     fn is_in_trouble(&self, name: &ObjectName) -> bool {
         let current = self.current(name);
         let trouble = current.iter().filter(|seen| {
-            let is_remedy =
-                ["RollbackSucceeded", "UninstallSucceeded"].contains(&&*seen.said.reason);
+            let is_remedy = REMEDIES.contains(&&*seen.said.reason);
             seen.rank == Rank::Failed && seen.on.is_none() && !is_remedy
         });
         let trouble = trouble.map(|seen| seen.key).max();
@@ -962,6 +947,14 @@ fn is_after(key: Key, changed: Key) -> bool {
 const TAKEN_UP: &[Rank] =
     &[Rank::Interrupted, Rank::Applying, Rank::Failed, Rank::HealthChecked, Rank::Succeeded];
 const PROGRESS: &[Rank] = &[Rank::Applying, Rank::HealthChecked, Rank::Succeeded];
+
+/// What helm-controller puts back after a failure.
+const REMEDIES: [&str; 2] = ["RollbackSucceeded", "UninstallSucceeded"];
+
+/// The revision that was taken up last.
+fn head<'a>(revisions: &'a BTreeMap<At, Vec<&Seen<'_>>>) -> Option<(Key, &'a At)> {
+    revisions.iter().filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on))).max()
+}
 
 fn newest(seen: &[&Seen<'_>], ranks: &[Rank]) -> Option<Key> {
     seen.iter().filter(|seen| ranks.contains(&seen.rank)).map(|seen| seen.key).max()
@@ -1010,7 +1003,7 @@ fn rank(said: &Observation) -> Rank {
         ("HelmRelease", Severity::Info) => match reason {
             "DependencyNotReady" => Rank::Blocked,
             "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Rank::Succeeded,
-            "RollbackSucceeded" | "UninstallSucceeded" => Rank::Failed,
+            remedy if REMEDIES.contains(&remedy) => Rank::Failed,
             "HealthCheckCanceled" => Rank::Interrupted,
             _ => Rank::Nothing,
         },
@@ -1050,9 +1043,7 @@ fn revision(said: &Observation) -> Option<At> {
         Some(commit) if said.object.kind() != "HelmRelease" => Some(At::Commit(commit)),
         _ if said.object.kind() == "HelmRelease" && !said.chart_from_oci => {
             match text.and_then(chart_commit) {
-                Some(_) if ["RollbackSucceeded", "UninstallSucceeded"].contains(&&*said.reason) => {
-                    None
-                }
+                Some(_) if REMEDIES.contains(&&*said.reason) => None,
                 Some(digits) => Some(At::Chart(digits)),
                 None => text.map(|text| At::Other(text.to_owned())),
             }

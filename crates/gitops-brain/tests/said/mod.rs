@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{Brain, Fact, Ingested, Policy, observe};
 use serde_json::json;
 
+pub(crate) const APPS: &str = "staging/Kustomization/flux-system/apps";
 pub(crate) const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
 pub(crate) const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
 

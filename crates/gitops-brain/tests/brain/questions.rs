@@ -1,9 +1,5 @@
 //! What can be asked of a brain, beside the status of one commit.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
-
-mod said;
-
 use std::time::Duration;
 
 use gitops_brain::{

@@ -1,9 +1,5 @@
 //! What a status says in sentences.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
-
-mod said;
-
 use gitops_brain::{
     Ancestry, Fact, FactBody, Parents, Policy, Query, Reason, Registration, Status,
 };

@@ -1,9 +1,5 @@
 //! Set-ups that something is wrong with, and what is found of them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test says where")]
-
-mod said;
-
 use gitops_brain::{Brain, Fact, FactBody, Finding, FindingCode, Policy, Registration};
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say};

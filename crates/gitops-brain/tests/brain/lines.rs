@@ -1,0 +1,31 @@
+//! What a line of the journal is read as.
+
+use gitops_brain::{Fact, FactError};
+
+use crate::said::{A, FINISHED, say};
+
+fn refused(line: &str) -> FactError {
+    Fact::from_line(line).unwrap_err()
+}
+
+#[test]
+fn what_a_newer_release_wrote_is_told_apart() {
+    let newer = FactError::NewerVersion { version: 2 };
+    let line = say("apps", 1, A, "ReconciliationSucceeded", FINISHED).to_line();
+    assert_eq!(refused(&line.replacen("\"v\":1", "\"v\":2", 1)), newer);
+    // Its facts may have another form.
+    assert_eq!(refused(r#"{"v":2,"dreamt":{"of":"sheep"}}"#), newer);
+    assert_eq!(newer.code(), "fact.newer_version");
+}
+
+#[test]
+fn what_is_no_fact_is_told_with_where() {
+    let line = say("apps", 1, A, "ReconciliationSucceeded", FINISHED).to_line();
+    let none = FactError::Malformed { reason: "there is no version 0".to_owned(), column: 0 };
+    assert_eq!(refused(&line.replacen("\"v\":1", "\"v\":0", 1)), none);
+    for damaged in [r#"{"v":1,"dreamt":{"of":"sheep"}}"#, "", "{", &line[..line.len() / 2]] {
+        let error = refused(damaged);
+        assert_eq!(error.code(), "fact.malformed", "{damaged}");
+        assert!(!matches!(error, FactError::Malformed { column: 0, .. }) || damaged.is_empty());
+    }
+}

@@ -1,0 +1,15 @@
+//! A brain, asked from outside: what changes it, what it says, and what can be asked of it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failed test says where"
+)]
+
+mod changes;
+mod findings;
+mod lines;
+mod questions;
+mod said;
+mod words;

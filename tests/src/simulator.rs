@@ -4,7 +4,7 @@
 //! cluster's kustomize-controller builds, applies, prunes and checks as the controller's source says
 //! (`flux.rs`); notification-controller drops, delays, repeats and reorders (`network.rs`). What of it
 //! reaches the brain goes through the parser as it would over HTTP. After each event every answer is held
-//! against what is true.
+//! against what is true, and so is the cause that it names (`causes.rs`).
 //!
 //! # What is assumed
 //!
@@ -18,6 +18,7 @@
 //! The limits that the documentation names (`wait` switched off, `healthChecks` lists, `prune: false`) are
 //! not among these worlds: they have vectors of their own.
 
+mod causes;
 mod flux;
 mod git;
 mod network;
@@ -37,7 +38,8 @@ use gitops_brain::{
 };
 
 use self::{
-    flux::{Around, Happening, Kustomization},
+    causes::Known,
+    flux::{Around, Event, Happening, Kustomization},
     git::{Commit, Git},
     network::Network,
 };
@@ -163,7 +165,7 @@ enum Act {
     TellAncestry(usize),
     Poll(usize),
     Flux(usize, Happening),
-    Deliver(usize, String),
+    Deliver(usize, usize, String),
     Break(usize),
     Drift(usize),
     Stop(usize),
@@ -185,6 +187,10 @@ struct World {
     /// The folder with the definitions of the other Kustomizations, if the repository has one.
     root: Option<usize>,
     kustomizations: Vec<Kustomization>,
+    /// What each of them ever said.
+    said: Vec<Vec<Event>>,
+    /// Those of which anything arrived.
+    heard: BTreeSet<usize>,
     networks: Vec<Network>,
     environment: EnvironmentName,
     brain: Brain,
@@ -253,6 +259,8 @@ impl World {
             versions: clusters.iter().map(|_| 10).collect(),
             clusters: clusters.into_iter().map(|name| (name.to_owned(), None)).collect(),
             root,
+            said: vec![Vec::new(); kustomizations.len()],
+            heard: BTreeSet::new(),
             kustomizations,
             networks,
             environment: named,
@@ -332,7 +340,7 @@ impl World {
             Act::TellAncestry(commit) => self.tell_ancestry(commit),
             Act::Poll(cluster) => self.poll(cluster),
             Act::Flux(index, happening) => self.flux(index, happening),
-            Act::Deliver(cluster, body) => self.deliver(cluster, &body),
+            Act::Deliver(cluster, index, body) => self.deliver(cluster, index, &body),
             Act::Break(index) => {
                 let forever = if self.random.percent(30) { 1_000_000 } else { 0 };
                 let heals = self.now + 30 + self.random.below(900) as i64 + forever;
@@ -472,12 +480,15 @@ impl World {
                 event.revision.map_or("nothing".to_owned(), |at| self.git.describe(at)),
                 event.message.replace('\n', ", ")
             ));
+            if let Some(said) = self.said.get_mut(index) {
+                said.push(event.clone());
+            }
             let revision = event.revision.and_then(|at| self.git.get(at)).map(|commit| commit.id);
             let body = event.body(revision, self.time());
             let Some(network) = self.networks.get_mut(cluster) else { continue };
             for delay in network.send(&event, self.now, quiet, &mut self.random) {
                 let delay = if is_root { 0 } else { delay };
-                self.at(self.now + delay, Act::Deliver(cluster, body.clone()));
+                self.at(self.now + delay, Act::Deliver(cluster, index, body.clone()));
             }
         }
     }
@@ -498,7 +509,8 @@ impl World {
         outdated.collect()
     }
 
-    fn deliver(&mut self, cluster: usize, body: &str) {
+    fn deliver(&mut self, cluster: usize, index: usize, body: &str) {
+        self.heard.insert(index);
         let Some((name, _)) = self.clusters.get(cluster) else { return };
         let Ok(name) = name.parse() else { return };
         match observe(&name, body.as_bytes(), self.time()) {
@@ -574,9 +586,29 @@ impl World {
                 }
                 _ => {}
             }
-            for reconciler in &status.reconcilers {
-                if reconciler.state != State::Healthy && reconciler.message.is_empty() {
-                    return self.problem(format!("{name}: a state without a word"));
+            if let Some(untrue) = causes::untrue_whole(&status) {
+                return self.problem(format!("FALSE CAUSE: {name} is {untrue}"));
+            }
+            let knows_descent = self.knows_descent();
+            let arrives = |network: &Network| network.sends_successes && network.is_sure();
+            let is_told = at_the_end && knows_descent && self.networks.iter().all(arrives);
+            for (index, one) in self.kustomizations.iter().enumerate() {
+                let known = Known {
+                    git: &self.git,
+                    one,
+                    said: self.said.get(index).map(Vec::as_slice).unwrap_or_default(),
+                    is_heard: self.heard.contains(&index),
+                    commit,
+                    // By which definition: that its parent's state tells.
+                    truth: one.truth(commit, &|at, _| self.git.contains(at, commit), now),
+                    knows_descent,
+                    is_told,
+                };
+                let full = self.full_name(one);
+                let said =
+                    status.reconcilers.iter().find(|said| said.reconciler.to_string() == full);
+                if let Some(untrue) = said.and_then(|said| known.untrue(said)) {
+                    return self.problem(format!("FALSE CAUSE: {name}: {untrue}"));
                 }
             }
             if at_the_end {
@@ -599,11 +631,21 @@ impl World {
         }
     }
 
+    fn full_name(&self, one: &Kustomization) -> String {
+        let cluster = self.clusters.get(one.cluster).map(|(name, _)| name.as_str());
+        let cluster = cluster.unwrap_or_default();
+        format!("{cluster}/Kustomization/flux-system/{}", one.name)
+    }
+
+    fn knows_descent(&self) -> bool {
+        (0..self.git.count()).all(|commit| self.told.contains(&commit))
+    }
+
     /// Whether the brain is told all that it needs to know.
     fn is_told(&self) -> bool {
         let sends = self.networks.iter().all(|network| network.sends_successes);
         let waits = self.kustomizations.iter().all(|one| one.waits);
-        let knows = (0..self.git.count()).all(|commit| self.told.contains(&commit));
+        let knows = self.knows_descent();
         // A lost health check looks like none, unless an operator vouches for it.
         let vouched =
             self.brain.policy().of(&self.environment).health_checks == HealthChecks::Enabled;

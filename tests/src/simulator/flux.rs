@@ -252,6 +252,45 @@ impl Kustomization {
             && self.objects.is_healthy(now)
     }
 
+    /// The revision that it took up last.
+    pub(super) fn present(&self) -> Option<usize> {
+        self.last_attempted
+    }
+
+    /// Whether it ever applied such a revision.
+    pub(super) fn has_applied(&self, is_such: impl Fn(usize) -> bool) -> bool {
+        self.history.iter().any(|applied| is_such(applied.revision))
+    }
+
+    /// Whether it ever failed at such a revision.
+    pub(super) fn has_failed(&self, is_such: impl Fn(usize) -> bool) -> bool {
+        self.failures.iter().any(|failure| is_such(failure.revision))
+    }
+
+    /// Whether it ever applied such a revision, or failed at it.
+    pub(super) fn has_taken_up(&self, is_such: impl Fn(usize) -> bool + Copy) -> bool {
+        self.has_applied(is_such) || self.has_failed(is_such)
+    }
+
+    /// The revision whose failure was its last word.
+    pub(super) fn failing(&self) -> Option<usize> {
+        self.failing
+    }
+
+    /// Whether a dependency keeps it from going on.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.exists && self.ready_reason == "DependencyNotReady"
+    }
+
+    /// Whether it waits for the health of what it applied.
+    pub(super) fn is_busy(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    pub(super) fn was_deleted(&self) -> bool {
+        !self.exists || self.uid > 1
+    }
+
     /// What is true of a commit, given which revisions, applied by which definition, are with it.
     pub(super) fn truth(
         &self,
@@ -278,7 +317,7 @@ impl Kustomization {
             is_delivered: self.exists && since_break(self.begun).filter(holds).any(healthy),
             is_told: self.exists
                 && since_break(since).filter(holds).any(|applied| applied.was_told),
-            has_failed: self.failures.iter().any(|failure| contains(failure.revision, None)),
+            has_failed: self.has_failed(|revision| contains(revision, None)),
         }
     }
 

@@ -75,6 +75,10 @@ impl Git {
         self.commits.get(number)
     }
 
+    pub(super) fn find(&self, id: CommitId) -> Option<usize> {
+        self.commits.iter().position(|commit| commit.id == id)
+    }
+
     pub(super) fn ids(&self, numbers: &[usize]) -> Vec<CommitId> {
         numbers.iter().filter_map(|number| self.get(*number)).map(|commit| commit.id).collect()
     }

@@ -655,6 +655,13 @@ mod tests {
             };
             let claims: Vec<_> = order.iter().map(|index| claim(index.index(parents.len()))).collect();
             agrees(&claims, parents.len());
+            // What a commit descends from is on a lower level: walks may go by it.
+            let graph = graph(&claims);
+            for commit in graph.known().iter().copied() {
+                for parent in graph.parents(commit) {
+                    assert!(graph.level(*parent) < graph.level(commit), "{claims:?}");
+                }
+            }
         }
 
         /// Claims of whatever kind, which may contradict each other.

@@ -62,6 +62,20 @@ fn reconcilers_that_do_not_wait_are_found() {
 }
 
 #[test]
+fn nothing_is_found_of_what_is_gone() {
+    let unchecked = [
+        say("apps", 0, A, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 0, A, "ReconciliationSucceeded", FINISHED),
+    ];
+    let after =
+        |gone: Fact| brain(policy(&[APPS]), &[&unchecked[..], &[gone]].concat()).findings(at(30));
+    let deletion = say("apps", 10, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
+    assert_eq!(after(deletion), []);
+    let removed = FactBody::Removed { reconciler: APPS.parse().unwrap() };
+    assert_eq!(after(Fact::new(at(10), removed)), []);
+}
+
+#[test]
 fn a_flux_that_drops_successes_is_found() {
     let dropped = &healthy("apps", 0, A)[..2];
     let brain = brain(policy(&[APPS]), dropped);

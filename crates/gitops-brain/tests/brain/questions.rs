@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use gitops_brain::{
-    Ancestry, Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, Outcome, Parents,
-    Policy, Position, Query, QueryError, Reason, ReconcilerFilter, ReconcilerPolicy, Registration,
-    Require, RolloutFilter, Selector, Severity, State, Watch, observe,
+    Ancestry, Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, MAX_RECONCILERS,
+    Outcome, Parents, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
+    ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity, State, Watch,
+    observe,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -126,6 +127,27 @@ fn a_cluster_is_told_with_when_it_was_heard() {
     let cluster = clusters.first().unwrap();
     assert_eq!((&*cluster.cluster, cluster.reconcilers, cluster.refused), ("staging", 1, 0));
     assert_eq!((cluster.first_heard_at, cluster.last_heard_at), (at(1), at(6)));
+}
+
+#[test]
+fn what_a_full_cluster_refuses_is_counted() {
+    let facts: Vec<_> = (0..MAX_RECONCILERS + 3)
+        .map(|n| say(&format!("app-{n}"), 1, A, "Progressing", CHECKED))
+        .collect();
+    let clusters = brain(Policy::default(), &facts).clusters();
+    let cluster = clusters.first().unwrap();
+    assert_eq!((cluster.reconcilers, cluster.refused), (MAX_RECONCILERS, 3));
+}
+
+#[test]
+fn a_version_is_what_two_statuses_are_compared_by() {
+    let version = |commit: &str| {
+        let query = Query::new("staging".parse().unwrap(), commit.parse().unwrap());
+        two_rollouts().status(&query, at(7)).unwrap().version
+    };
+    assert_eq!(version(A).as_str(), version(A).to_string());
+    assert_eq!(version(A), version(A));
+    assert_ne!(version(A), version(B));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    Ancestry, Fact, FactBody, Parents, Policy, Query, Reason, Registration, Status,
+    Ancestry, Fact, FactBody, Parents, Policy, Query, Reason, Registration, Require, Status,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -97,6 +97,17 @@ fn why_a_reconciler_stands_where_it_does() {
     for (facts, message) in cases {
         assert_eq!(short(&status(policy(&[APPS]), facts, 20).message), message);
     }
+}
+
+#[test]
+fn where_it_is_enough_to_be_applied_that_is_what_is_said() {
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let brain = brain(policy(&[APPS]), &[applied(B, 1)]);
+    let status = brain.status(&query.require(Require::Applied), at(2)).unwrap();
+    assert_eq!(
+        (status.reason, short(&status.message)),
+        (Reason::Succeeded, "apps has applied B".to_owned())
+    );
 }
 
 #[test]

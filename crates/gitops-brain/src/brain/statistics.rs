@@ -294,6 +294,8 @@ mod tests {
         assert!((web.change_failure_rate.unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(web.time_to_restore_seconds, Some(Quantiles { p50: 1800, p90: 3600 }));
         assert_eq!(web.days.len(), 1);
+        let of_half_a_day = &brain.statistics(&StatisticsFilter::new(at(0), at(720)))[1];
+        assert!((of_half_a_day.deployments_per_day - 4.0).abs() < 1e-9);
 
         let mut of_db = filter.clone();
         of_db.app = Some("db".to_owned());

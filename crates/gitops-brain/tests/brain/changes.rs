@@ -125,6 +125,15 @@ fn what_is_said_again_is_no_news() {
 }
 
 #[test]
+fn trouble_without_a_revision_is_news_also_if_it_comes_late() {
+    let trouble = |minute| say("apps", minute, "", "BuildFailed", "no such file");
+    let mut brain = steady();
+    assert_eq!(changes(&mut brain, &trouble(1)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &trouble(1)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &trouble(9)), Changed::Knowledge);
+}
+
+#[test]
 fn a_registration_is_news_if_anything_in_it_is() {
     let declared = Environment::default().expect(APPS.parse().unwrap());
     let registration = Registration::new(staging(), A.parse().unwrap(), &declared);

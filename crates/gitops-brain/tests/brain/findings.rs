@@ -1,6 +1,8 @@
 //! Set-ups that something is wrong with, and what is found of them.
 
-use gitops_brain::{Brain, Fact, FactBody, Finding, FindingCode, Policy, Registration};
+use gitops_brain::{
+    Brain, Fact, FactBody, Finding, FindingCode, MAX_RECONCILERS, Policy, Registration,
+};
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say};
 
@@ -36,6 +38,17 @@ fn clusters_that_say_nothing_are_found() {
     let names = [APPS, "staging/Kustomization/flux-system/infra"];
     let missing = brain(policy(&names), &healthy("apps", 0, A)).findings(at(30));
     only(&missing, FindingCode::ReconcilerNeverHeard, "staging/Kustomization/flux-system/infra");
+}
+
+#[test]
+fn a_cluster_with_more_than_is_kept_is_found() {
+    let full = |count| {
+        let names = (0..count).map(|number| format!("app-{number}"));
+        let facts: Vec<_> = names.map(|name| say(&name, 0, A, "Progressing", CHECKED)).collect();
+        brain(Policy::default(), &facts).findings(at(1))
+    };
+    assert_eq!(full(MAX_RECONCILERS), []);
+    only(&full(MAX_RECONCILERS + 1), FindingCode::ClusterFull, "staging");
 }
 
 #[test]

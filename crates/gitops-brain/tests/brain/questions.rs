@@ -59,6 +59,7 @@ fn a_commit_is_found_by_what_its_id_begins_with() {
     let resolve = |text: &str| brain.resolve(text);
     assert_eq!(resolve(A).unwrap().to_string(), A);
     assert_eq!(resolve("5394cb7").unwrap().to_string(), A);
+    assert_eq!(resolve(&A[..32]).unwrap().to_string(), A);
     assert_eq!(resolve("84539404F").unwrap().to_string(), B);
     assert!(matches!(resolve("5394cb8"), Err(QueryError::CommitUnknown { .. })));
     assert!(matches!(resolve("5394cb7e"), Err(QueryError::CommitUnknown { .. })));
@@ -168,6 +169,21 @@ fn what_a_crash_kept_from_the_journal_is_told_until_it_is_recorded() {
 }
 
 #[test]
+fn who_knows_the_present_version_waits_for_the_next() {
+    let mut brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let version = brain.status(&query, at(7)).unwrap().version;
+    let Watch::Waiting(_) = brain.watch(query.clone(), Some(&version), at(7)).unwrap() else {
+        panic!("it is the present version");
+    };
+    let other = "another version".to_owned().into();
+    let Watch::Ready(status) = brain.watch(query, Some(&other), at(7)).unwrap() else {
+        panic!("it is another version");
+    };
+    assert_eq!(status.version, version);
+}
+
+#[test]
 fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
     let mut brain = two_rollouts();
     let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
@@ -210,6 +226,12 @@ fn a_status_tells_what_was_said_of_the_revision_that_decides() {
     assert_eq!(event(A), ("ReconciliationSucceeded".to_owned(), String::new(), at(2)));
     let message = "Deployment/shop/web configured".to_owned();
     assert_eq!(event(B), ("Progressing".to_owned(), message, at(6)));
+    // That a reconciliation is finished says how long it took, and nothing else: that is not kept.
+    let mut brain = brain;
+    let finished = say("apps", 7, B, "ReconciliationSucceeded", FINISHED);
+    brain.apply(&finished, at(7));
+    let report = brain.reconcilers(&ReconcilerFilter::default()).swap_remove(0);
+    assert_eq!(report.event.unwrap().message, "");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) fn say(name: &str, minute: i64, commit: &str, reason: &str, message: 
     say_as("Kustomization", name, name, minute, commit, reason, message)
 }
 
-/// The same of another kind of object, or of another life of one.
+/// The same of another kind of object, or of another life of one; without a commit, of no revision.
 pub(crate) fn say_as(
     kind: &str,
     name: &str,
@@ -32,17 +32,20 @@ pub(crate) fn say_as(
     reason: &str,
     message: &str,
 ) -> Fact {
-    let mut metadata = json!({ "revision": format!("main@sha1:{commit}") });
+    let mut metadata = serde_json::Map::new();
+    if !commit.is_empty() {
+        metadata.insert("revision".to_owned(), format!("main@sha1:{commit}").into());
+    }
     if reason == "ReconciliationSucceeded" {
-        metadata.as_object_mut().unwrap().insert("commit_status".to_owned(), "update".into());
+        metadata.insert("commit_status".to_owned(), "update".into());
     }
     let event = json!({
         "involvedObject": {
             "kind": kind, "namespace": "flux-system", "name": name, "uid": uid,
             "resourceVersion": (minute * 10).to_string(),
         },
-        "severity": if reason.ends_with("Failed") { "error" } else { "info" }, "reason": reason, "message": message, "metadata": metadata,
-        "timestamp": at(minute), "reportingController": "kustomize-controller",
+        "severity": if reason.ends_with("Failed") { "error" } else { "info" }, "reason": reason,
+        "message": message, "metadata": metadata, "timestamp": at(minute), "reportingController": "kustomize-controller",
     });
     let cluster = "staging".parse().unwrap();
     match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {

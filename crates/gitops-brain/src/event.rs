@@ -838,9 +838,10 @@ mod tests {
         fn the_fast_way_to_read_a_time_agrees_with_chrono(
             text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z",
         ) {
-            if let Some(time) = parse_whole_seconds(&text) {
-                prop_assert_eq!(DateTime::parse_from_rfc3339(&text).unwrap(), time);
-            }
+            let read = DateTime::parse_from_rfc3339(&text).ok();
+            // A leap second is chrono's.
+            let read = read.map(|time| time.to_utc()).filter(|_| !text.ends_with(":60Z"));
+            prop_assert_eq!(parse_whole_seconds(&text), read);
         }
 
         #[test]

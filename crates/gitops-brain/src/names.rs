@@ -348,7 +348,18 @@ pub(crate) fn shorten(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn names_are_found_by_their_text() {
+        let clusters: HashSet<ClusterName> = HashSet::from(["staging".parse().unwrap()]);
+        assert!(clusters.contains("staging") && !clusters.contains("production"));
+        let name = "staging/Kustomization/flux-system/apps";
+        let names: HashSet<ObjectName> = HashSet::from([name.parse().unwrap()]);
+        assert!(names.contains(name) && !names.contains("staging/Kustomization/flux-system/app"));
+    }
 
     #[test]
     fn names_are_lower_case_and_bounded() {

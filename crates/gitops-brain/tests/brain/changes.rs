@@ -134,6 +134,17 @@ fn trouble_without_a_revision_is_news_also_if_it_comes_late() {
 }
 
 #[test]
+fn a_failure_that_comes_late_is_news() {
+    let failure = |minute| say("apps", minute, B, "HealthCheckFailed", "timeout waiting for web");
+    let mut brain = steady();
+    for minute in [9, 5, 12] {
+        assert_eq!(changes(&mut brain, &failure(minute)), Changed::Knowledge, "{minute}");
+    }
+    // Neither the first nor the last.
+    assert_eq!(changes(&mut brain, &failure(7)), Changed::Nothing);
+}
+
+#[test]
 fn a_registration_is_news_if_anything_in_it_is() {
     let declared = Environment::default().expect(APPS.parse().unwrap());
     let registration = Registration::new(staging(), A.parse().unwrap(), &declared);

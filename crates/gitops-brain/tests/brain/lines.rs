@@ -29,3 +29,14 @@ fn what_is_no_fact_is_told_with_where() {
         assert!(!matches!(error, FactError::Malformed { column: 0, .. }) || damaged.is_empty());
     }
 }
+
+#[test]
+fn a_line_has_nothing_in_it_that_says_nothing() {
+    let line = say("apps", 1, A, "ReconciliationSucceeded", FINISHED).to_line();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let observed = line["body"]["observed"].as_object().unwrap();
+    let says_nothing = |value: &serde_json::Value| {
+        value.is_null() || value == false || value == "" || value == &serde_json::json!([])
+    };
+    assert!(observed.len() > 5 && !observed.values().any(says_nothing), "{observed:?}");
+}

@@ -8,7 +8,9 @@
 )]
 
 mod changes;
+mod charts;
 mod findings;
+mod forgetting;
 mod lines;
 mod questions;
 mod said;

@@ -184,6 +184,24 @@ fn who_knows_the_present_version_waits_for_the_next() {
 }
 
 #[test]
+fn what_is_settled_is_not_waited_for() {
+    let mut brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    assert!(matches!(brain.watch(query, None, at(7)).unwrap(), Watch::Ready(_)));
+}
+
+#[test]
+fn an_environment_that_names_no_reconciler_is_woken_by_its_cluster() {
+    let mut brain = brain(policy(&[]), &[say("apps", 1, A, "Progressing", CHECKED)]);
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let Watch::Waiting(id) = brain.watch(query, None, at(2)).unwrap() else {
+        panic!("B was never heard of");
+    };
+    let effects = brain.apply(&say("apps", 3, B, "Progressing", CHECKED), at(3));
+    assert_eq!(effects.woken, [id]);
+}
+
+#[test]
 fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
     let mut brain = two_rollouts();
     let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());

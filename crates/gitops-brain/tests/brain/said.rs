@@ -23,6 +23,7 @@ pub(crate) fn say(name: &str, minute: i64, commit: &str, reason: &str, message: 
 }
 
 /// The same of another kind of object, or of another life of one; without a commit, of no revision.
+/// Instead of a commit it can be the version of a chart.
 pub(crate) fn say_as(
     kind: &str,
     name: &str,
@@ -33,9 +34,12 @@ pub(crate) fn say_as(
     message: &str,
 ) -> Fact {
     let mut metadata = serde_json::Map::new();
-    if !commit.is_empty() {
-        metadata.insert("revision".to_owned(), format!("main@sha1:{commit}").into());
-    }
+    let revision = match commit {
+        "" => None,
+        version if version.contains('+') => Some(version.to_owned()),
+        commit => Some(format!("main@sha1:{commit}")),
+    };
+    metadata.extend(revision.map(|revision| ("revision".to_owned(), revision.into())));
     if reason == "ReconciliationSucceeded" {
         metadata.insert("commit_status".to_owned(), "update".into());
     }

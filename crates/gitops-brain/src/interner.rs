@@ -96,3 +96,16 @@ impl Revisions {
         self.texts.text(index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_shares_the_last_place() {
+        let mut interner = Interner::new(3);
+        let places = ["a", "b", "c", "d", "a", "e"].map(|text| interner.intern(text));
+        assert_eq!(places, [0, 1, 2, 2, 0, 2].map(TextIndex));
+        assert_eq!(places.map(|place| interner.text(place)), ["a", "b", "…", "…", "a", "…"]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use gitops_brain::{Ancestry, Change, Fact, FactBody, Parents};
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
 
 const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
 
@@ -120,4 +120,35 @@ fn of_a_parent_those_lines_stay_that_tell_of_a_deletion() {
         back,
         ["30 root C Progressing: apps deleted", "40 root C Progressing: apps applied"]
     );
+}
+
+#[test]
+fn what_happened_at_that_time_or_later_stays() {
+    let kept = |minute| {
+        let facts = [
+            &round("apps", 10, A, "Deployment/shop/web created")[..],
+            &[say("apps", minute, B, "Progressing", "Deployment/shop/web configured")],
+            &round("apps", 95, C, "Deployment/shop/web configured"),
+        ];
+        left(&facts.concat()).contains(&format!("{minute} apps B Progressing"))
+    };
+    assert_eq!((kept(89), kept(90), kept(91)), (false, true, true));
+}
+
+#[test]
+fn what_a_source_had_stays_if_it_is_not_old() {
+    let seen = |minute, commit| {
+        say_as("GitRepository", "repo", "r", minute, commit, "NewArtifact", "stored artifact")
+    };
+    let left = left(&[seen(10, A), seen(90, B), seen(95, C)]);
+    assert_eq!(left, ["90 repo B NewArtifact", "94 repo - ", "95 repo C NewArtifact"]);
+}
+
+#[test]
+fn another_life_of_an_object_stays_if_it_is_not_old() {
+    let life = |uid, minute, commit| {
+        say_as("Kustomization", "apps", uid, minute, commit, "Progressing", CHECKED)
+    };
+    let left = left(&[life("first", 10, A), life("second", 91, B), life("third", 95, C)]);
+    assert_eq!(left, ["90 apps - ", "91 apps B Progressing", "95 apps C Progressing"]);
 }

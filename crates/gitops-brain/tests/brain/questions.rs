@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use gitops_brain::{
     Ancestry, Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, MAX_RECONCILERS,
-    Outcome, Parents, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
-    ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity, State, Watch,
-    observe,
+    MAX_REVISIONS, Outcome, Parents, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
+    ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity, State, Verdict,
+    Watch, observe,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -264,6 +264,56 @@ fn words_are_written_as_they_are_told_in_other_languages() {
     same(&[State::Pending, State::Applied, State::Healthy, State::Failed]);
     same(&[Outcome::InProgress, Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut]);
     same(&[Reason::Waiting, Reason::NeverHeard, Reason::RolledBack, Reason::TimedOut]);
+}
+
+/// What is known of its health checks by what it said.
+#[track_caller]
+fn verdict(facts: &[Fact]) -> Verdict {
+    let reports = brain(policy(&[APPS]), facts).reconcilers(&ReconcilerFilter::default());
+    reports.first().unwrap().health_checks.verdict
+}
+
+#[test]
+fn whether_one_waits_for_health_is_what_the_newest_sign_says() {
+    let applied = |minute, commit: &str| {
+        [
+            say("apps", minute, commit, "Progressing", "Deployment/shop/web configured"),
+            say("apps", minute + 1, commit, "ReconciliationSucceeded", FINISHED),
+        ]
+    };
+    let failed = |minute| say("apps", minute, B, "HealthCheckFailed", "timeout waiting for web");
+    let checked = |minute| say("apps", minute, B, "Progressing", CHECKED);
+    assert_eq!(verdict(&[failed(1)]), Verdict::Checks);
+    assert_eq!(verdict(&[checked(1)]), Verdict::Checks);
+    assert_eq!(verdict(&applied(1, A)), Verdict::DoesNotCheck);
+    let then = |facts: &[Fact]| verdict(&[&applied(1, A), facts].concat());
+    assert_eq!(then(&[failed(10)]), Verdict::Checks);
+    assert_eq!(then(&[checked(10)]), Verdict::Checks);
+    // Success after a failed check, without another: it does not wait any more.
+    let success = say("apps", 20, B, "ReconciliationSucceeded", FINISHED);
+    assert_eq!(then(&[failed(10), success]), Verdict::DoesNotCheck);
+    assert_eq!(verdict(&[&[failed(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
+    assert_eq!(verdict(&[&[checked(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
+}
+
+#[test]
+fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
+    let commits: Vec<_> = (1..=MAX_REVISIONS + 1).map(|number| format!("{number:040x}")).collect();
+    let facts: Vec<_> = (1_i64..)
+        .zip(&commits)
+        .map(|(minute, commit)| say("apps", minute, commit, "Progressing", CHECKED))
+        .collect();
+    let brain = brain(policy(&[APPS]), &facts);
+    let state = |commit: &str| {
+        let query = Query::new("staging".parse().unwrap(), commit.parse().unwrap());
+        brain.status(&query, at(20_000)).unwrap().state
+    };
+    let (first, last) = (&commits[0], &commits[MAX_REVISIONS]);
+    assert_eq!((state(first), state(last)), (State::Pending, State::Healthy));
+    // A quarter goes at a time, so that it need not be done for each.
+    let observed = |fact: &Fact| matches!(fact.body, FactBody::Observed(_));
+    let kept = brain.facts().filter(observed).count();
+    assert!((MAX_REVISIONS / 2..MAX_REVISIONS).contains(&kept), "{kept}");
 }
 
 #[test]

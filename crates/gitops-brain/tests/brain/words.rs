@@ -155,6 +155,8 @@ fn why_a_rollout_stands_where_it_does() {
          until 2026-11-23T13:11:00Z"
     );
     let hiccup = say("apps", 3, B, "ArtifactFailed", "not found");
+    let failed = "apps failed at B: ArtifactFailed: not found";
+    assert_eq!(told(policy(&[APPS]), &[registered(0), hiccup.clone()], 5), failed);
     assert_eq!(
         told(policy(&[APPS]), &[registered(0), hiccup], 4),
         "apps failed at B: ArtifactFailed: not found (counts as failed if it is not mended by \

@@ -1,7 +1,8 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    Ancestry, Fact, FactBody, Parents, Policy, Query, Reason, Registration, Require, Status,
+    Ancestry, ClusterName, Fact, FactBody, ObjectName, Parents, Policy, Query, Reason,
+    Registration, Require, Status,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -233,4 +234,14 @@ fn a_version_is_of_all_that_matters() {
     versions.sort();
     versions.dedup();
     assert_eq!(versions.len(), others.len() + 1);
+}
+
+#[test]
+fn what_is_wrong_with_a_name_is_told_with_what_to_write() {
+    let error = ClusterName::new("Staging").unwrap_err();
+    assert_eq!(error.code(), "cluster.malformed");
+    assert!(error.to_string().contains("use up to 63 lower-case letters"), "{error}");
+    let error = "staging/apps".parse::<ObjectName>().unwrap_err();
+    assert_eq!(error.code(), "reconciler.malformed");
+    assert!(error.to_string().contains("write `cluster/Kind/namespace/name`"), "{error}");
 }

@@ -39,6 +39,7 @@ fn a_heartbeat_changes_when_it_was_heard_and_nothing_else() {
         assert_eq!(changes(&mut brain, &heartbeat(minute, A)), Changed::LastHeard);
     }
     assert_eq!(changes(&mut brain, &heartbeat(12, A)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &heartbeat(22, A)), Changed::Nothing);
 }
 
 #[test]

@@ -459,7 +459,7 @@ pub(crate) mod tests {
     ];
 
     /// The pieces that random documents are put together from.
-    const PIECES: [&str; 50] = [
+    const PIECES: [&str; 52] = [
         "{",
         "}",
         "[",
@@ -492,6 +492,8 @@ pub(crate) mod tests {
         "e-2",
         "e309",
         "1e308",
+        "2e+3",
+        "2E-3",
         "\\",
         "\\n",
         "\\/",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Environment, EnvironmentName, Fact, FactBody, Outcome, Parents,
-    Policy, Query, Registration, Require, Settlement,
+    Ancestry, Brain, Changed, Contains, Environment, EnvironmentName, Fact, FactBody, Outcome,
+    Parents, Policy, Query, Registration, Require, Settlement,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -143,6 +143,40 @@ fn a_failure_that_comes_late_is_news() {
     }
     // Neither the first nor the last.
     assert_eq!(changes(&mut brain, &failure(7)), Changed::Nothing);
+}
+
+#[test]
+fn an_artifact_is_news_if_it_is_new_or_was_there_earlier() {
+    let artifact = |minute, commit| {
+        say_as("GitRepository", "repo", "r", minute, commit, "NewArtifact", "stored artifact")
+    };
+    let mut brain = Brain::new(Policy::default());
+    assert_eq!(changes(&mut brain, &artifact(5, B)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &artifact(3, B)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &artifact(3, B)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &artifact(4, B)), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &artifact(1, A)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &artifact(2, A)), Changed::Nothing);
+}
+
+#[test]
+fn ancestry_is_news_if_any_of_it_is() {
+    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let ancestors = |number| vec![A.parse().unwrap(), format!("{number:040x}").parse().unwrap()];
+    let told = |number, known: &[Parents]| {
+        let mut ancestry = Ancestry::claimed(known.to_vec());
+        let commit = B.parse().unwrap();
+        ancestry.contains.push(Contains { commit, ancestors: ancestors(number) });
+        Fact::new(at(1), FactBody::Ancestry(ancestry))
+    };
+    let mut brain = Brain::new(Policy::default());
+    assert_eq!(changes(&mut brain, &told(1, &[])), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(1, &[])), Changed::Nothing);
+    assert_eq!(changes(&mut brain, &told(2, &[])), Changed::Knowledge);
+    let parents = std::slice::from_ref(&parents);
+    assert_eq!(changes(&mut brain, &told(2, parents)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Nothing);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Releases whose chart is a folder of the gitops repository.
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, Parents, Query,
+    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, Parents, Query, Reason,
     Registration, State, Watch,
 };
 
@@ -70,4 +70,17 @@ fn of_which_commit_a_chart_was_made_is_not_forgotten() {
     brain.apply(&Fact::new(at(long), FactBody::Ancestry(told.clone())), at(long));
     let kept = brain.facts().filter(|fact| matches!(fact.body, FactBody::Ancestry(_)));
     assert_eq!(kept.map(|fact| fact.body).collect::<Vec<_>>(), [FactBody::Ancestry(told)]);
+}
+
+#[test]
+fn a_release_that_went_back_to_an_older_chart_is_rolled_back() {
+    let history = [(B, vec![A]), (A, vec![])].map(|(commit, parents)| Parents {
+        commit: commit.parse().unwrap(),
+        parents: parents.into_iter().map(|parent: &str| parent.parse().unwrap()).collect(),
+    });
+    let told = Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(history.to_vec())));
+    let of_a = format!("0.1.0+{}", &A[..12]);
+    let brain = brain(policy(&[WEB]), &[told, release(1, &of_b()), release(2, &of_a)]);
+    let status = brain.status(&query(), at(3)).unwrap();
+    assert_eq!((status.state, status.reason), (State::Pending, Reason::RolledBack));
 }

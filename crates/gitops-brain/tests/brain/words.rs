@@ -1,7 +1,7 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    Ancestry, ClusterName, Fact, FactBody, ObjectName, Parents, Policy, Query, Reason,
+    Ancestry, ClusterName, CommitId, Fact, FactBody, ObjectName, Parents, Policy, Query, Reason,
     Registration, Require, Status,
 };
 
@@ -241,6 +241,9 @@ fn what_is_wrong_with_a_name_is_told_with_what_to_write() {
     let error = ClusterName::new("Staging").unwrap_err();
     assert_eq!(error.code(), "cluster.malformed");
     assert!(error.to_string().contains("use up to 63 lower-case letters"), "{error}");
+    let no_digit = format!("g{}", "0".repeat(39));
+    let error = no_digit.parse::<CommitId>().unwrap_err();
+    assert!(error.to_string().contains(&no_digit), "{error}");
     let error = "staging/apps".parse::<ObjectName>().unwrap_err();
     assert_eq!(error.code(), "reconciler.malformed");
     assert!(error.to_string().contains("write `cluster/Kind/namespace/name`"), "{error}");

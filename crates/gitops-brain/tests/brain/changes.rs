@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Contains, Environment, EnvironmentName, Fact, FactBody, Outcome,
-    Parents, Policy, Query, Registration, Require, Settlement,
+    Ancestry, Brain, Changed, Contains, Effects, Environment, EnvironmentName, Fact, FactBody,
+    Outcome, Parents, Policy, Query, Registration, Require, Settlement,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
@@ -177,6 +177,33 @@ fn ancestry_is_news_if_any_of_it_is() {
     assert_eq!(changes(&mut brain, &told(2, parents)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Nothing);
+}
+
+#[test]
+fn a_transition_names_the_reconciler_that_made_it() {
+    let declared = Environment::default().expect(APPS.parse().unwrap());
+    let told = Registration::new(staging(), A.parse().unwrap(), &declared);
+    let mut brain = brain(policy(&[APPS]), &[Fact::new(at(0), FactBody::Registered(told))]);
+    let causes = |effects: &Effects| {
+        let transitions = effects.transitions.iter();
+        transitions
+            .map(|one| (one.to.outcome, one.cause.as_ref().map(ToString::to_string)))
+            .collect::<Vec<_>>()
+    };
+    let failed = say("apps", 1, A, "HealthCheckFailed", "timeout waiting for web");
+    let by_apps = (Outcome::Failed, Some(APPS.to_owned()));
+    assert_eq!(causes(&brain.apply(&failed, at(1))), [by_apps]);
+    // An operator vouches for it, and nobody said anything.
+    let mut vouched = policy(&[APPS]);
+    for environment in vouched.environments.values_mut() {
+        environment.health_checks = gitops_brain::HealthChecks::Enabled;
+    }
+    let succeeded = say("apps", 2, A, "ReconciliationSucceeded", FINISHED);
+    let applied = (Outcome::InProgress, Some(APPS.to_owned()));
+    assert_eq!(causes(&brain.apply(&succeeded, at(2))), [applied]);
+    let effects = brain.set_policy(vouched, at(3));
+    assert_eq!(causes(&effects), [(Outcome::Succeeded, None)]);
+    assert_eq!(effects.changed, Changed::Knowledge);
 }
 
 #[test]

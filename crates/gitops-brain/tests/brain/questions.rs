@@ -317,6 +317,42 @@ fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
 }
 
 #[test]
+fn of_one_that_only_its_parent_named_nothing_is_known() {
+    let line = "Kustomization/flux-system/apps created\nHelmRelease/flux-system/web created";
+    let brain = brain(policy(&[APPS]), &[say("root", 1, A, "Progressing", line)]);
+    let reports = brain.reconcilers(&ReconcilerFilter::default());
+    let known: Vec<_> = reports
+        .iter()
+        .map(|one| (one.reconciler.name(), one.health_checks.verdict, one.state, &one.head))
+        .filter(|(name, ..)| *name != "root")
+        .collect();
+    // A HelmRelease waits, unless somebody says otherwise.
+    let web = ("web", Verdict::Checks, State::Pending, &None);
+    assert_eq!(known, [web, ("apps", Verdict::Unknown, State::Pending, &None)]);
+}
+
+#[test]
+fn of_two_later_commits_at_one_instant_the_lesser_id_decides() {
+    let (lesser, greater) = (format!("{B:.39}0"), format!("{B:.39}1"));
+    let known = [&lesser, &greater].map(|commit| Parents {
+        commit: commit.parse().unwrap(),
+        parents: vec![A.parse().unwrap()],
+    });
+    let facts = [
+        Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known.to_vec()))),
+        say("apps", 1, &lesser, "Progressing", CHECKED),
+        say("apps", 1, &greater, "Progressing", CHECKED),
+    ];
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    for order in [[0, 1, 2], [2, 1, 0]] {
+        let facts = order.map(|place: usize| facts[place].clone());
+        let status = brain(policy(&[APPS]), &facts).status(&query, at(2)).unwrap();
+        let reconciler = status.reconcilers.first().unwrap();
+        assert_eq!((reconciler.state, reconciler.via), (State::Healthy, lesser.parse().ok()));
+    }
+}
+
+#[test]
 fn a_policy_is_built_of_what_is_declared() {
     let apps: Selector = APPS.parse().unwrap();
     let environment = Environment::default()

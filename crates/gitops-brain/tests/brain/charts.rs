@@ -84,3 +84,16 @@ fn a_release_that_went_back_to_an_older_chart_is_rolled_back() {
     let status = brain.status(&query(), at(3)).unwrap();
     assert_eq!((status.state, status.reason), (State::Pending, Reason::RolledBack));
 }
+
+#[test]
+fn of_two_charts_at_one_instant_the_same_one_counts_in_either_order() {
+    let facts = [release(1, &of_b()), release(1, &format!("0.1.0+{}", &A[..12]))];
+    let one = brain(policy(&[WEB]), &facts);
+    let [first, second] = facts;
+    let other = brain(policy(&[WEB]), &[second, first]);
+    let head =
+        |brain: &Brain| brain.status(&query(), at(2)).unwrap().reconcilers.swap_remove(0).head;
+    assert_eq!(head(&one), Some(of_b()));
+    assert_eq!(head(&other), head(&one));
+    assert!(one == other);
+}

@@ -1,6 +1,6 @@
-//! What a line of the journal is read as.
+//! What a line of the journal is read as, and what an event has.
 
-use gitops_brain::{Fact, FactError};
+use gitops_brain::{Event, Fact, FactError};
 
 use crate::said::{A, FINISHED, say};
 
@@ -39,4 +39,14 @@ fn a_line_has_nothing_in_it_that_says_nothing() {
         value.is_null() || value == false || value == "" || value == &serde_json::json!([])
     };
     assert!(observed.len() > 5 && !observed.values().any(says_nothing), "{observed:?}");
+}
+
+#[test]
+fn metadata_is_found_by_its_key() {
+    let body = r#"{"involvedObject":{"kind":"Kustomization","namespace":"a","name":"b"},"reason":"Progressing",
+        "severity":"info","message":"m","timestamp":"2026-11-23T13:00:00Z","reportingController":"c",
+        "metadata":{"revision":"main@sha1:x","commit_status":"update"}}"#;
+    let event = Event::parse(body.as_bytes()).unwrap();
+    let found = ["commit_status", "revision", "other"].map(|key| event.metadata.get(key));
+    assert_eq!(found, [Some("update"), Some("main@sha1:x"), None]);
 }

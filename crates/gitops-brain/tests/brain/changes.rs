@@ -207,6 +207,16 @@ fn a_transition_names_the_reconciler_that_made_it() {
 }
 
 #[test]
+fn of_what_is_said_at_one_instant_the_order_does_not_count() {
+    let applied = say("apps", 1, A, "Progressing", "Deployment/shop/web configured");
+    let pruned = say("apps", 1, A, "Progressing", "ConfigMap/shop/old deleted");
+    let lines = |facts: &[Fact]| {
+        brain(policy(&[APPS]), facts).facts().map(|fact| fact.to_line()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&[applied.clone(), pruned.clone()]), lines(&[pruned, applied]));
+}
+
+#[test]
 fn a_registration_is_news_if_anything_in_it_is() {
     let declared = Environment::default().expect(APPS.parse().unwrap());
     let registration = Registration::new(staging(), A.parse().unwrap(), &declared);

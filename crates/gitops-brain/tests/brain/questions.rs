@@ -297,6 +297,26 @@ fn whether_one_waits_for_health_is_what_the_newest_sign_says() {
 }
 
 #[test]
+fn what_is_taken_up_again_after_its_check_ended_shows_nothing() {
+    let ends = [
+        ("HealthCheckFailed", "timeout waiting for web"),
+        ("HealthCheckCanceled", "Health checks canceled due to new reconciliation"),
+        ("PruneFailed", "pruning failed"),
+    ];
+    for (reason, message) in ends {
+        let facts = [
+            say("apps", 1, A, "Progressing", "Deployment/shop/web configured"),
+            say("apps", 2, A, reason, message),
+            say("apps", 10, B, "Progressing", CHECKED),
+            say("apps", 10, B, "ReconciliationSucceeded", FINISHED),
+            // With nothing left to apply, it says nothing of its check.
+            say("apps", 20, A, "ReconciliationSucceeded", FINISHED),
+        ];
+        assert_eq!(verdict(&facts), Verdict::Checks, "{reason}");
+    }
+}
+
+#[test]
 fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
     let commits: Vec<_> = (1..=MAX_REVISIONS + 1).map(|number| format!("{number:040x}")).collect();
     let facts: Vec<_> = (1_i64..)
@@ -314,6 +334,43 @@ fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
     let observed = |fact: &Fact| matches!(fact.body, FactBody::Observed(_));
     let kept = brain.facts().filter(observed).count();
     assert!((MAX_REVISIONS / 2..MAX_REVISIONS).contains(&kept), "{kept}");
+}
+
+#[test]
+fn what_was_done_before_a_parent_applied_a_change_again_does_not_count() {
+    let line = "Kustomization/flux-system/apps configured";
+    let told = [
+        say("root", 1, A, "Progressing", line),
+        say("root", 2, A, "Progressing", CHECKED),
+        say("apps", 3, A, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 4, A, "Progressing", CHECKED),
+    ];
+    // Somebody had changed it by hand.
+    let again =
+        [say("root", 9, A, "Progressing", line), say("root", 10, A, "Progressing", CHECKED)];
+    let after = [say("apps", 11, A, "Progressing", CHECKED)];
+    let state = |facts: &[&[Fact]]| {
+        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
+        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+        let status = brain(both, &facts.concat()).status(&query, at(12)).unwrap();
+        status.reconcilers.first().unwrap().state
+    };
+    assert_eq!(state(&[&told]), State::Healthy);
+    assert_eq!(state(&[&told, &again]), State::Pending);
+    assert_eq!(state(&[&again, &told]), State::Pending);
+    assert_eq!(state(&[&told, &again, &after]), State::Healthy);
+}
+
+#[test]
+fn what_speaks_after_its_parent_deleted_it_is_there() {
+    let line = "Kustomization/flux-system/apps deleted";
+    let heard = |minute| say("apps", minute, A, "Progressing", CHECKED);
+    let is_deleted = |minute| {
+        let facts = [heard(1), say("root", 5, B, "Progressing", line), heard(minute)];
+        let reports = brain(policy(&[APPS]), &facts).reconcilers(&ReconcilerFilter::default());
+        reports.iter().any(|one| one.reconciler.name() == "apps" && one.deleted)
+    };
+    assert_eq!([3, 5, 7].map(is_deleted), [true, false, false]);
 }
 
 #[test]

@@ -217,6 +217,37 @@ fn of_what_is_said_at_one_instant_the_order_does_not_count() {
 }
 
 #[test]
+fn a_later_commit_takes_the_place_of_one_that_expects_no_more() {
+    const INFRA: &str = "staging/Kustomization/flux-system/infra";
+    let declared = Environment::default().expect(APPS.parse().unwrap());
+    let told = |commit: &str, more: &[&str]| {
+        let told = Registration::new(staging(), commit.parse().unwrap(), &declared);
+        let more = more.iter().map(|name| name.parse().unwrap());
+        Fact::new(at(0), FactBody::Registered(told.expect(more)))
+    };
+    let known = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let failed_again = |first: &[&str]| {
+        let facts = [
+            Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![known.clone()]))),
+            told(A, first),
+            told(B, &[]),
+            say("infra", 1, A, "Progressing", CHECKED),
+            say("apps", 1, A, "Progressing", CHECKED),
+            say("apps", 2, B, "Progressing", CHECKED),
+        ];
+        let mut brain = Brain::new(policy(&[APPS]));
+        for fact in &facts {
+            brain.apply(fact, fact.at);
+        }
+        let failure = say("infra", 3, A, "HealthCheckFailed", "timeout waiting for web");
+        let effects = brain.apply(&failure, at(3));
+        effects.transitions.iter().map(|one| one.commit.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(failed_again(&[INFRA]), [A], "B says nothing of infra");
+    assert!(failed_again(&[]).is_empty());
+}
+
+#[test]
 fn a_registration_is_news_if_anything_in_it_is() {
     let declared = Environment::default().expect(APPS.parse().unwrap());
     let registration = Registration::new(staging(), A.parse().unwrap(), &declared);

@@ -317,6 +317,27 @@ fn what_is_taken_up_again_after_its_check_ended_shows_nothing() {
 }
 
 #[test]
+fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did() {
+    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    let failed = |minute| say("apps", minute, A, "HealthCheckFailed", "timeout waiting for web");
+    let state = |last: &[Fact]| {
+        let known = Parents { commit: A.parse().unwrap(), parents: vec![C.parse().unwrap()] };
+        let facts = [
+            Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![known]))),
+            failed(1),
+            say("apps", 3, B, "Progressing", CHECKED),
+            say("apps", 4, C, "ReconciliationSucceeded", FINISHED),
+        ];
+        let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
+        let brain = brain(policy(&[APPS]), &[&facts, last].concat());
+        brain.status(&query, at(10)).unwrap().state
+    };
+    assert_eq!(state(&[]), State::Healthy);
+    // If one failed right before the success, it was no success of one that waits.
+    assert_eq!(state(&[failed(9)]), State::Failed);
+}
+
+#[test]
 fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
     let commits: Vec<_> = (1..=MAX_REVISIONS + 1).map(|number| format!("{number:040x}")).collect();
     let facts: Vec<_> = (1_i64..)

@@ -294,6 +294,8 @@ fn the_smallest_list_of_facts_has_nothing_twice() {
     assert_eq!(known(std::slice::from_ref(&artifact)), 1);
     let again = say_as("GitRepository", "repo", "r", 1, A, "Succeeded", "stored artifact");
     assert_eq!(known(&[artifact, again]), 1);
+    let trouble = say("apps", 1, "", "BuildFailed", "no such file");
+    assert_eq!(known(&[trouble]), 1);
     let beats: Vec<_> = (1..30).map(|minute| heartbeat(minute, A)).collect();
     assert_eq!(known(&beats), 3, "the first, the last, and when the cluster was first heard");
 }

@@ -72,6 +72,24 @@ fn of_what_is_old_only_where_each_one_is_stays() {
     assert_eq!(left(&facts), expected);
 }
 
+#[test]
+fn what_is_old_as_a_whole_keeps_nothing_else() {
+    const ROOT: &str = "0123ee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    // D lacks A, and they have a beginning in common; what B has is not known.
+    let known = [A, D].map(|commit| Parents {
+        commit: commit.parse().unwrap(),
+        parents: vec![ROOT.parse().unwrap()],
+    });
+    let facts = [
+        &[Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known.to_vec())))][..],
+        &round("apps", 10, A, "Deployment/shop/web created"),
+        &round("apps", 20, B, "Deployment/shop/web configured"),
+        &round("apps", 30, D, "Deployment/shop/web configured"),
+    ];
+    let left = left(&facts.concat());
+    assert!(!left.is_empty() && left.iter().all(|line| !line.contains("apps B")), "{left:?}");
+}
+
 /// What is left of the lines by which a Kustomization applies others, once it is beyond them.
 fn lines_left(facts: &[&[Fact]]) -> Vec<String> {
     let beyond = round("root", 50, D, "Deployment/shop/other configured");

@@ -266,8 +266,12 @@ fn a_registration_is_news_if_anything_in_it_is() {
     assert_eq!(changes(&mut brain, &told(4, &more)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(4, &registration)), Changed::Nothing);
     // The stricter of two requirements holds.
-    let laxer = registration.clone().require(Require::Applied);
+    let laxer = declared.clone().require(Require::Applied);
+    let laxer = Registration::new(staging(), A.parse().unwrap(), &laxer);
     assert_eq!(changes(&mut brain, &told(4, &laxer)), Changed::Nothing);
+    let mut lax = Brain::new(Policy::default());
+    assert_eq!(changes(&mut lax, &told(4, &laxer)), Changed::Knowledge);
+    assert_eq!(changes(&mut lax, &told(4, &registration)), Changed::Knowledge);
     // Of two at the same time one is chosen, whichever comes first.
     let seconds = [1_000, 9_000].map(Duration::from_secs);
     let [shorter, longer] = seconds.map(|timeout| registration.clone().timeout(timeout));

@@ -5,7 +5,7 @@ use gitops_brain::{
     Registration, State, Watch,
 };
 
-use crate::said::{A, B, at, brain, policy, say_as};
+use crate::said::{A, B, CHECKED, at, brain, policy, say, say_as};
 
 const WEB: &str = "staging/HelmRelease/flux-system/web";
 
@@ -40,9 +40,8 @@ fn who_waits_is_woken_when_it_is_known_of_which_commit_a_chart_was_made() {
     let Watch::Waiting(id) = brain.watch(query(), None, at(2)).unwrap() else {
         panic!("nobody has named B");
     };
-    // Somebody tells that there is such a commit, and nothing of the release.
-    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
-    let told = Fact::new(at(3), FactBody::Ancestry(Ancestry::claimed(vec![parents])));
+    // Another reconciler tells that there is such a commit, and nothing of the release.
+    let told = say("apps", 3, B, "Progressing", CHECKED);
     let effects = brain.apply(&told, at(3));
     assert_eq!((effects.changed, effects.woken), (Changed::Knowledge, vec![id]));
     assert_eq!(state(&brain), State::Healthy);

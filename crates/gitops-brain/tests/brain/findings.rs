@@ -33,6 +33,10 @@ fn where_all_is_well_nothing_is_found() {
 fn clusters_that_say_nothing_are_found() {
     let nothing = brain(policy(&[APPS]), &[]).findings(at(0));
     only(&nothing, FindingCode::ClusterNeverHeard, "staging");
+    // To be named by a person is not to be heard.
+    let removed = FactBody::Removed { reconciler: APPS.parse().unwrap() };
+    let named = brain(policy(&[APPS]), &[Fact::new(at(0), removed)]).findings(at(0));
+    only(&named, FindingCode::ClusterNeverHeard, "staging");
     let silent = brain(policy(&[APPS]), &healthy("apps", 0, A)).findings(at(180));
     only(&silent, FindingCode::ClusterSilent, "staging");
     // The name of another one.

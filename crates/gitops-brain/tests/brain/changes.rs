@@ -266,7 +266,7 @@ fn a_registration_is_news_if_anything_in_it_is() {
     assert_eq!(changes(&mut brain, &told(4, &more)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(4, &registration)), Changed::Nothing);
     // The stricter of two requirements holds.
-    let laxer = declared.clone().require(Require::Applied);
+    let laxer = declared.require(Require::Applied);
     let laxer = Registration::new(staging(), A.parse().unwrap(), &laxer);
     assert_eq!(changes(&mut brain, &told(4, &laxer)), Changed::Nothing);
     let mut lax = Brain::new(Policy::default());

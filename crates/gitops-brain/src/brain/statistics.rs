@@ -197,6 +197,7 @@ fn count(
     if days.is_empty() {
         return None;
     }
+    // Something settled in it: it is longer than nothing.
     let length = (filter.until - filter.since).as_seconds_f64() / 86_400.0;
     Some(Statistics {
         environment: environment.clone(),
@@ -206,7 +207,7 @@ fn count(
         succeeded,
         failed,
         timed_out,
-        deployments_per_day: if length > 0.0 { f64::from(succeeded) / length } else { 0.0 },
+        deployments_per_day: f64::from(succeeded) / length,
         lead_time_seconds: quantiles(lead_times),
         change_failure_rate: (decided > 0).then(|| f64::from(ever_failed) / f64::from(decided)),
         time_to_restore_seconds: quantiles(restore_times),

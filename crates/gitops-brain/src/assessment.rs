@@ -159,6 +159,14 @@ impl<'a> Assessor<'a, '_> {
                     matches!(weighed.state, State::Applied | State::Failed)
                         || !rules::DELIVERED && weighed.state == State::Healthy
                 })
+            })
+            .filter(|decides| {
+                // What failed at another revision, before one that the definition has changed at since,
+                // failed by a former definition.
+                let mut newer = weighed
+                    .iter()
+                    .take_while(|newer| newer.record.revision != decides.record.revision);
+                decides.state != State::Failed || own(decides) || newer.all(|newer| newer.counts)
             });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {

@@ -703,7 +703,17 @@ impl<'a> Model<'a> {
                 .iter()
                 .filter(|(state, ..)| matches!(state, State::Applied | State::Failed))
                 .max_by_key(|(_, key, on)| (*key, *on));
-            healthy.or(newest).map(|(state, _, on)| (*state, *on))
+            // What failed before a revision at which the definition has changed since is out of date.
+            let stands = |(state, key, on): &&(State, Key, &At)| {
+                let is_outdated = carriers.iter().any(|(other, seen)| {
+                    let taken_up = self::newest(seen, TAKEN_UP);
+                    taken_up.is_some_and(|newest| {
+                        (newest, *other) > (*key, *on) && !counts(other, newest)
+                    })
+                });
+                *state != State::Failed || is_own(on) || !is_outdated
+            };
+            healthy.or(newest).filter(stands).map(|(state, _, on)| (*state, *on))
         } else {
             let mut own = revisions.iter().rev().filter(|(on, _)| is_own(on));
             let failed = |on: &At, seen: &[&Seen<'_>]| {

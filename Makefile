@@ -250,7 +250,7 @@ endef
 .PHONY: mutants
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
 	rm -rf target/mutants
-	$(call mutants,PROPTEST_CASES=32,--timeout 15 -- --locked $(CORE_TESTS) -- --skip every_healthy_is_true \
+	$(call mutants,PROPTEST_CASES=32,--timeout 30 -- --locked $(CORE_TESTS) -- --skip every_healthy_is_true \
 		--skip facts_in_any_order --skip effects_add_up) || true
 	$(call mutants,,--timeout 60 --iterate -- --locked $(CORE_TESTS))
 

@@ -223,8 +223,7 @@ impl World {
         }
         let paths = kustomizations.iter().map(|one| one.path + 1).max().unwrap_or(1);
         let name = |one: &Kustomization| {
-            let cluster = clusters.get(one.cluster).copied().unwrap_or_default();
-            format!("{cluster}/Kustomization/flux-system/{}", one.name)
+            one.full_name(clusters.get(one.cluster).copied().unwrap_or_default())
         };
         // A set that is given by a pattern is learned.
         let by_pattern = random.percent(20);
@@ -532,6 +531,11 @@ impl World {
             return;
         }
         let (now, time) = (self.now, self.time());
+        let knows_descent = self.knows_descent();
+        let arrives = |network: &Network| network.sends_successes && network.is_sure();
+        let is_told = at_the_end && knows_descent && self.networks.iter().all(arrives);
+        let full_names: Vec<_> =
+            self.kustomizations.iter().map(|one| self.full_name(one)).collect();
         for commit in self.registered.clone() {
             let Some(id) = self.git.get(commit).map(|commit| commit.id) else { continue };
             let query = Query::new(self.environment.clone(), id);
@@ -589,10 +593,7 @@ impl World {
             if let Some(untrue) = causes::untrue_whole(&status) {
                 return self.problem(format!("FALSE CAUSE: {name} is {untrue}"));
             }
-            let knows_descent = self.knows_descent();
-            let arrives = |network: &Network| network.sends_successes && network.is_sure();
-            let is_told = at_the_end && knows_descent && self.networks.iter().all(arrives);
-            for (index, one) in self.kustomizations.iter().enumerate() {
+            for (index, (one, full)) in self.kustomizations.iter().zip(&full_names).enumerate() {
                 let known = Known {
                     git: &self.git,
                     one,
@@ -604,9 +605,7 @@ impl World {
                     knows_descent,
                     is_told,
                 };
-                let full = self.full_name(one);
-                let said =
-                    status.reconcilers.iter().find(|said| said.reconciler.to_string() == full);
+                let said = status.reconcilers.iter().find(|said| said.reconciler.as_str() == full);
                 if let Some(untrue) = said.and_then(|said| known.untrue(said)) {
                     return self.problem(format!("FALSE CAUSE: {name}: {untrue}"));
                 }
@@ -633,8 +632,7 @@ impl World {
 
     fn full_name(&self, one: &Kustomization) -> String {
         let cluster = self.clusters.get(one.cluster).map(|(name, _)| name.as_str());
-        let cluster = cluster.unwrap_or_default();
-        format!("{cluster}/Kustomization/flux-system/{}", one.name)
+        one.full_name(cluster.unwrap_or_default())
     }
 
     fn knows_descent(&self) -> bool {

@@ -27,8 +27,8 @@ pub(super) fn untrue_whole(status: &Status) -> Option<String> {
             && (rest == more || in_time && rest.ends_with(&more))
     };
     let is_so = match (outcome, reason) {
-        (Outcome::Succeeded, Reason::Succeeded) => count == 0,
-        (Outcome::InProgress, Reason::Learning | Reason::NoReconciler) => count == 0,
+        (Outcome::Succeeded, Reason::Succeeded)
+        | (Outcome::InProgress, Reason::Learning | Reason::NoReconciler) => count == 0,
         (Outcome::Failed, _) => *state == State::Failed && unfinished().any(says),
         (Outcome::InProgress, _) => unfinished().any(says),
         _ => false,

@@ -252,6 +252,11 @@ impl Kustomization {
             && self.objects.is_healthy(now)
     }
 
+    /// Its name in a cluster, as events and selectors have it.
+    pub(super) fn full_name(&self, cluster: &str) -> String {
+        format!("{cluster}/Kustomization/flux-system/{}", self.name)
+    }
+
     /// The revision that it took up last.
     pub(super) fn present(&self) -> Option<usize> {
         self.last_attempted

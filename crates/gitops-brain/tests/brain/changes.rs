@@ -7,7 +7,9 @@ use gitops_brain::{
     Outcome, Parents, Policy, Query, Registration, Require, Settlement,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+use crate::said::{
+    A, APPS, B, CHECKED, FINISHED, at, brain, history, parents, policy, say, say_as,
+};
 
 fn staging() -> EnvironmentName {
     "staging".parse().unwrap()
@@ -96,7 +98,7 @@ fn one_that_was_removed_is_news_when_it_is_heard_again() {
 
 #[test]
 fn what_is_said_again_is_no_news() {
-    let ancestry = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let ancestry = parents(B, &[A]);
     let settled = |minute, outcome| {
         let settlement = Settlement::new(staging(), A.parse().unwrap(), 0, outcome);
         Fact::new(at(minute), FactBody::Settled(settlement))
@@ -161,7 +163,7 @@ fn an_artifact_is_news_if_it_is_new_or_was_there_earlier() {
 
 #[test]
 fn ancestry_is_news_if_any_of_it_is() {
-    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let parents = parents(B, &[A]);
     let ancestors = |number| vec![A.parse().unwrap(), format!("{number:040x}").parse().unwrap()];
     let told = |number, known: &[Parents]| {
         let mut ancestry = Ancestry::claimed(known.to_vec());
@@ -225,10 +227,9 @@ fn a_later_commit_takes_the_place_of_one_that_expects_no_more() {
         let more = more.iter().map(|name| name.parse().unwrap());
         Fact::new(at(0), FactBody::Registered(told.expect(more)))
     };
-    let known = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
     let failed_again = |first: &[&str]| {
         let facts = [
-            Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![known.clone()]))),
+            history(&[(B, &[A])]),
             told(A, first),
             told(B, &[]),
             say("infra", 1, A, "Progressing", CHECKED),

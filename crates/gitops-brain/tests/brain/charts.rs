@@ -1,11 +1,11 @@
 //! Releases whose chart is a folder of the gitops repository.
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, Parents, Query, Reason,
+    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, Query, Reason,
     Registration, State, Watch,
 };
 
-use crate::said::{A, B, CHECKED, at, brain, policy, say, say_as};
+use crate::said::{A, B, CHECKED, at, brain, history, parents, policy, say, say_as};
 
 const WEB: &str = "staging/HelmRelease/flux-system/web";
 
@@ -64,7 +64,7 @@ fn of_which_commit_a_chart_was_made_is_not_forgotten() {
     assert_eq!(ancestry.unwrap().contains, [known]);
     assert_eq!(state(&brain), State::Healthy);
     // Where its parents are told it needs no second word.
-    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
+    let parents = parents(B, &[A]);
     let told = Ancestry::claimed(vec![parents]);
     brain.apply(&Fact::new(at(long), FactBody::Ancestry(told.clone())), at(long));
     let kept = brain.facts().filter(|fact| matches!(fact.body, FactBody::Ancestry(_)));
@@ -73,11 +73,7 @@ fn of_which_commit_a_chart_was_made_is_not_forgotten() {
 
 #[test]
 fn a_release_that_went_back_to_an_older_chart_is_rolled_back() {
-    let history = [(B, vec![A]), (A, vec![])].map(|(commit, parents)| Parents {
-        commit: commit.parse().unwrap(),
-        parents: parents.into_iter().map(|parent: &str| parent.parse().unwrap()).collect(),
-    });
-    let told = Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(history.to_vec())));
+    let told = history(&[(B, &[A]), (A, &[])]);
     let of_a = format!("0.1.0+{}", &A[..12]);
     let brain = brain(policy(&[WEB]), &[told, release(1, &of_b()), release(2, &of_a)]);
     let status = brain.status(&query(), at(3)).unwrap();

@@ -1,8 +1,8 @@
 //! What stays when the rest is forgotten.
 
-use gitops_brain::{Ancestry, Change, Fact, FactBody, Parents};
+use gitops_brain::{Change, Fact, FactBody};
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
 
 const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
 
@@ -12,13 +12,8 @@ const CONFIGURED: &str = "Kustomization/flux-system/apps configured";
 const D: &str = "d0d0ee4ff5ac8fed0f274da2d32d9442bc46bca1";
 
 /// A, then B, then C, then D.
-fn history() -> Fact {
-    let known =
-        [(A, None), (B, Some(A)), (C, Some(B)), (D, Some(C))].map(|(commit, parent)| Parents {
-            commit: commit.parse().unwrap(),
-            parents: parent.map(|parent: &str| parent.parse().unwrap()).into_iter().collect(),
-        });
-    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known.to_vec())))
+fn four_commits() -> Fact {
+    history(&[(A, &[]), (B, &[A]), (C, &[B]), (D, &[C])])
 }
 
 /// What is left of some facts of which all is old, in short.
@@ -76,12 +71,8 @@ fn of_what_is_old_only_where_each_one_is_stays() {
 fn what_is_old_as_a_whole_keeps_nothing_else() {
     const ROOT: &str = "0123ee4ff5ac8fed0f274da2d32d9442bc46bca1";
     // D lacks A, and they have a beginning in common; what B has is not known.
-    let known = [A, D].map(|commit| Parents {
-        commit: commit.parse().unwrap(),
-        parents: vec![ROOT.parse().unwrap()],
-    });
     let facts = [
-        &[Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known.to_vec())))][..],
+        &[history(&[(A, &[ROOT]), (D, &[ROOT])])][..],
         &round("apps", 10, A, "Deployment/shop/web created"),
         &round("apps", 20, B, "Deployment/shop/web configured"),
         &round("apps", 30, D, "Deployment/shop/web configured"),
@@ -93,7 +84,7 @@ fn what_is_old_as_a_whole_keeps_nothing_else() {
 /// What is left of the lines by which a Kustomization applies others, once it is beyond them.
 fn lines_left(facts: &[&[Fact]]) -> Vec<String> {
     let beyond = round("root", 50, D, "Deployment/shop/other configured");
-    let mut left = left(&[&[history()], &facts.concat()[..], &beyond].concat());
+    let mut left = left(&[&[four_commits()], &facts.concat()[..], &beyond].concat());
     left.retain(|line| line.contains(':'));
     left
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use gitops_brain::{
-    Ancestry, Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, MAX_RECONCILERS,
-    MAX_REVISIONS, Outcome, Parents, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
+    Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, MAX_RECONCILERS,
+    MAX_REVISIONS, Outcome, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
     ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity, State, Verdict,
     Watch, observe,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
 
 fn registered(commit: &str, minute: i64, app: &str) -> Fact {
     let environment: gitops_brain::EnvironmentName = "staging".parse().unwrap();
@@ -21,9 +21,8 @@ fn registered(commit: &str, minute: i64, app: &str) -> Fact {
 
 /// A is healthy, and B, which comes after it, is under way.
 fn two_rollouts() -> Brain {
-    let parents = Parents { commit: B.parse().unwrap(), parents: vec![A.parse().unwrap()] };
     let facts = [
-        Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![parents]))),
+        history(&[(B, &[A])]),
         registered(A, 0, "shop"),
         say("apps", 1, A, "Progressing", "Deployment/shop/web created"),
         say("apps", 2, A, "Progressing", CHECKED),
@@ -321,9 +320,8 @@ fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did()
     const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
     let failed = |minute| say("apps", minute, A, "HealthCheckFailed", "timeout waiting for web");
     let state = |last: &[Fact]| {
-        let known = Parents { commit: A.parse().unwrap(), parents: vec![C.parse().unwrap()] };
         let facts = [
-            Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(vec![known]))),
+            history(&[(A, &[C])]),
             failed(1),
             say("apps", 3, B, "Progressing", CHECKED),
             say("apps", 4, C, "ReconciliationSucceeded", FINISHED),
@@ -412,12 +410,8 @@ fn of_one_that_only_its_parent_named_nothing_is_known() {
 #[test]
 fn of_two_later_commits_at_one_instant_the_lesser_id_decides() {
     let (lesser, greater) = (format!("{B:.39}0"), format!("{B:.39}1"));
-    let known = [&lesser, &greater].map(|commit| Parents {
-        commit: commit.parse().unwrap(),
-        parents: vec![A.parse().unwrap()],
-    });
     let facts = [
-        Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known.to_vec()))),
+        history(&[(&lesser, &[A]), (&greater, &[A])]),
         say("apps", 1, &lesser, "Progressing", CHECKED),
         say("apps", 1, &greater, "Progressing", CHECKED),
     ];

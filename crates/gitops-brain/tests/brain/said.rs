@@ -1,7 +1,7 @@
 //! What Kustomizations of one cluster say, and brains that heard it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gitops_brain::{Brain, Fact, Ingested, Policy, observe};
+use gitops_brain::{Ancestry, Brain, Fact, FactBody, Ingested, Parents, Policy, observe};
 use serde_json::json;
 
 pub(crate) const APPS: &str = "staging/Kustomization/flux-system/apps";
@@ -10,6 +10,18 @@ pub(crate) const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
 
 pub(crate) fn at(minutes: i64) -> DateTime<Utc> {
     "2026-11-23T13:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
+}
+
+/// A commit's parents, as a git host tells them.
+pub(crate) fn parents(commit: &str, parents: &[&str]) -> Parents {
+    let parents = parents.iter().map(|id| id.parse().unwrap()).collect();
+    Parents { commit: commit.parse().unwrap(), parents }
+}
+
+/// Somebody tells of commits and their parents, before anything else.
+pub(crate) fn history(known: &[(&str, &[&str])]) -> Fact {
+    let known = known.iter().map(|(commit, its)| parents(commit, its)).collect();
+    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)))
 }
 
 pub(crate) fn policy(reconcilers: &[&str]) -> Policy {
@@ -49,7 +61,8 @@ pub(crate) fn say_as(
             "resourceVersion": (minute * 10).to_string(),
         },
         "severity": if reason.ends_with("Failed") { "error" } else { "info" }, "reason": reason,
-        "message": message, "metadata": metadata, "timestamp": at(minute), "reportingController": "kustomize-controller",
+        "message": message, "metadata": metadata, "timestamp": at(minute),
+        "reportingController": "kustomize-controller",
     });
     let cluster = "staging".parse().unwrap();
     match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {

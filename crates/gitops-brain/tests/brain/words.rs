@@ -1,29 +1,20 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    Ancestry, ClusterName, CommitId, Fact, FactBody, ObjectName, Parents, Policy, Query, Reason,
-    Registration, Require, Status,
+    ClusterName, CommitId, Fact, FactBody, ObjectName, Policy, Query, Reason, Registration,
+    Require, Status,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, policy, say, say_as};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
 
 fn status(policy: Policy, facts: &[Fact], minute: i64) -> Status {
     let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
     brain(policy, facts).status(&query, at(minute)).unwrap()
 }
 
-fn parents(commit: &str, parents: &[&str]) -> Parents {
-    let parents = parents.iter().map(|id| id.parse().unwrap()).collect();
-    Parents { commit: commit.parse().unwrap(), parents }
-}
-
-fn told(known: Vec<Parents>) -> Fact {
-    Fact::new(at(0), FactBody::Ancestry(Ancestry::claimed(known)))
-}
-
 /// B comes after A.
 fn ancestry() -> Fact {
-    told(vec![parents(A, &[]), parents(B, &[A])])
+    history(&[(A, &[]), (B, &[A])])
 }
 
 fn applied(commit: &str, minute: i64) -> Fact {
@@ -185,7 +176,7 @@ fn what_can_be_done_about_it_is_told() {
         (&[applied(A, 1)], Reason::AncestryUnknown, "send the commit objects"),
         (&[applied(B, 1), applied(A, 2), ancestry()], Reason::RolledBack, "push a commit that"),
         (
-            &[applied(A, 2), told(vec![parents(A, &[]), parents(B, &[])])],
+            &[applied(A, 2), history(&[(A, &[]), (B, &[])])],
             Reason::Diverged,
             "push a commit that contains this one",
         ),

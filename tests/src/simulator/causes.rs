@@ -84,6 +84,9 @@ impl Known<'_> {
         let present = self.one.present();
         let lacks = |at: usize| !self.carries(at);
         match status.reason {
+            Reason::Waiting if status.message.contains("since its definition was changed") => {
+                ever(self.one.has_taken_up(|at| self.carries(at)), "it never reported it")
+            }
             Reason::Waiting => at_last(present.is_none_or(lacks), "it is at the commit, or later"),
             Reason::NeverHeard => ever(!self.is_heard, "it was heard of"),
             Reason::Blocked => ever(self.has_said("DependencyNotReady"), "nothing was in its way")

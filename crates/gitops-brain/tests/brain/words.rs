@@ -111,6 +111,24 @@ fn a_later_commit_that_decides_is_named() {
 }
 
 #[test]
+fn what_was_said_before_the_definition_changed_is_told_apart() {
+    let configured =
+        |minute| say("root", minute, B, "Progressing", "Kustomization/flux-system/apps configured");
+    let facts = [
+        configured(1),
+        say("root", 1, B, "Progressing", CHECKED),
+        say("apps", 2, B, "Progressing", CHECKED),
+        configured(3),
+    ];
+    let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
+    assert_eq!(
+        short(&status(both, &facts, 4).message),
+        "apps has not reported this commit or a later one since its definition was changed; last \
+         reported B at 2026-11-23T13:02:00Z"
+    );
+}
+
+#[test]
 fn why_a_rollout_stands_where_it_does() {
     let infra = "staging/Kustomization/flux-system/infra";
     let told =

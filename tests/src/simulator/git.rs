@@ -27,6 +27,8 @@ pub(super) struct Commit {
     pub(super) number: usize,
     pub(super) id: CommitId,
     parents: Vec<usize>,
+    /// Itself, and all that it contains.
+    lineage: BTreeSet<usize>,
     folders: Vec<Manifests>,
     /// How the Kustomization of each folder is defined, if the repository says so.
     definitions: Vec<u32>,
@@ -172,25 +174,20 @@ impl Git {
         let number = self.commits.len();
         let id = format!("{:040x}", (number as u128 + 1) * 0x1111_1111_1111_1111_1111);
         let id = id.parse().unwrap_or_else(|_| std::process::abort());
-        self.commits.push(Commit { number, id, parents, folders, definitions });
+        let contained = parents.iter().flat_map(|parent| self.lineage(*parent));
+        let lineage = contained.chain([number]).collect();
+        self.commits.push(Commit { number, id, parents, lineage, folders, definitions });
         self.head = number;
         number
     }
 
     /// A commit and all that it contains.
     pub(super) fn lineage(&self, number: usize) -> impl Iterator<Item = usize> {
-        let mut found = BTreeSet::new();
-        let mut open = vec![number];
-        while let Some(next) = open.pop() {
-            if found.insert(next) {
-                open.extend(self.parents(next));
-            }
-        }
-        found.into_iter()
+        self.get(number).into_iter().flat_map(|commit| &commit.lineage).copied()
     }
 
     pub(super) fn contains(&self, number: usize, other: usize) -> bool {
-        self.lineage(number).any(|one| one == other)
+        self.get(number).is_some_and(|commit| commit.lineage.contains(&other))
     }
 
     /// Whether a definition of a folder is that of a commit, or of a later one.

@@ -213,7 +213,8 @@ simulate-without: ## Show that the simulator notices if any one of the rules is 
 		if target/without/release/simulate 0 5000 >target/without/$$rule.txt; then \
 			echo "without $$rule: nothing was noticed"; exit 1; \
 		else \
-			echo "without $$rule: $$(sed -n '1s/^.*: //p;2s/^the shortest: /  /p' target/without/$$rule.txt)"; \
+			echo "without $$rule, worlds with:" \
+				$$(sed -n 's/^seed [^:]*: \([A-Z ]*\):.*/\1,/p' target/without/$$rule.txt | sort | uniq -c); \
 		fi; \
 	done
 

@@ -249,15 +249,15 @@ JOBS ?= 2
 # Some of the tests notice most of them, and take a third of the time; all see what they let through.
 define mutants
 	CARGO_PROFILE_DEV_DEBUG=none PATH=$(TOOLS)/bin:$$PATH $(1) $(CARGO) mutants -p gitops-brain --jobs $(JOBS) \
-		--shard $(SHARD) --sharding round-robin --shuffle --output target/mutants $(2)
+		--shard $(SHARD) --sharding round-robin --shuffle --output target/mutants $(CORE_TESTS:%=-C=%) $(2)
 endef
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## Change the core in 2,000 places, one at a time, and see whether a test notices (SHARD=0/8).
 	rm -rf target/mutants
-	$(call mutants,PROPTEST_CASES=32,--timeout 30 -- --locked $(CORE_TESTS) -- --skip every_healthy_is_true \
-		--skip facts_in_any_order --skip effects_add_up) || true
-	$(call mutants,,--timeout 60 --iterate -- --locked $(CORE_TESTS))
+	$(call mutants,PROPTEST_CASES=32,--timeout 30 -- --locked -- --skip every_healthy_is_true --skip facts_in_any_order \
+		--skip effects_add_up) || true
+	$(call mutants,,--timeout 60 --iterate -- --locked)
 
 # The version of the compiler's LLVM; rustup's component llvm-tools would do as well.
 LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')

@@ -256,11 +256,15 @@ impl Status {
         let mut plain = self.clone();
         plain.version = Version::default();
         plain.evaluated_at = DateTime::UNIX_EPOCH;
+        // Who waits says when the last heartbeat was, and so does the whole if it quotes one of them.
+        let is_waiting = |one: &ReconcilerStatus| one.reason == Reason::Waiting;
+        let mut waiting = plain.reconcilers.iter().filter(|one| is_waiting(one));
+        if let Some(quoted) = waiting.find(|one| plain.message.contains(&one.message)) {
+            plain.message = plain.message.replace(&quoted.message, "");
+        }
         for reconciler in &mut plain.reconcilers {
             reconciler.last_heard_at = None;
-            // It says when the last heartbeat was.
-            if reconciler.reason == Reason::Waiting {
-                plain.message = plain.message.replace(&reconciler.message, "");
+            if is_waiting(reconciler) {
                 reconciler.message.clear();
             }
             if let Some(event) = &mut reconciler.event {

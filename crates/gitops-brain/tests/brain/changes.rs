@@ -137,6 +137,17 @@ fn trouble_without_a_revision_is_news_also_if_it_comes_late() {
 }
 
 #[test]
+fn a_deletion_is_news_once() {
+    let line = "Deployment/shop/web deleted";
+    let deleted = |minute| say("apps", minute, A, "ReconciliationSucceeded", line);
+    let mut brain = steady();
+    for minute in [9, 12] {
+        assert_eq!(changes(&mut brain, &deleted(minute)), Changed::Knowledge, "{minute}");
+        assert_eq!(changes(&mut brain, &deleted(minute)), Changed::Nothing, "{minute}");
+    }
+}
+
+#[test]
 fn a_failure_that_comes_late_is_news() {
     let failure = |minute| say("apps", minute, B, "HealthCheckFailed", "timeout waiting for web");
     let mut brain = steady();
@@ -289,6 +300,10 @@ fn a_registration_is_news_if_anything_in_it_is() {
     let status = brain.status(&query, at(10)).unwrap();
     assert_eq!((status.registered_at, status.require), (Some(at(3)), Require::Healthy));
     assert_eq!(status.reconcilers.len(), 2);
+    let mut whole = registration.clone();
+    whole.whole_cluster = true;
+    assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Nothing);
 }
 
 /// A source's newest artifact is one fact, and so is what is left of a whole story.

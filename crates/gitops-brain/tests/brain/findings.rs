@@ -110,8 +110,15 @@ fn a_parent_that_is_not_expected_is_found() {
     facts.push(say("flux-system", 0, A, "Progressing", line));
     facts.push(say("flux-system", 0, A, "Progressing", CHECKED));
     only(&brain(policy(&[APPS]), &facts).findings(at(30)), FindingCode::ParentNotExpected, APPS);
-    let both = [APPS, "staging/Kustomization/flux-system/flux-system"];
-    assert_eq!(brain(policy(&both), &facts).findings(at(30)), []);
+    let parent = "staging/Kustomization/flux-system/flux-system";
+    assert_eq!(brain(policy(&[APPS, parent]), &facts).findings(at(30)), []);
+    // One that is gone applies nothing.
+    let deleted = "Kustomization/flux-system/flux-system deleted";
+    let removed = FactBody::Removed { reconciler: parent.parse().unwrap() };
+    for gone in [say("root", 5, A, "Progressing", deleted), Fact::new(at(5), removed)] {
+        let facts = [&facts[..], &[gone]].concat();
+        assert_eq!(brain(policy(&[APPS]), &facts).findings(at(30)), []);
+    }
 }
 
 #[test]

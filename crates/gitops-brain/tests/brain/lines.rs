@@ -1,8 +1,8 @@
 //! What a line of the journal is read as, and what an event has.
 
-use gitops_brain::{Event, Fact, FactError};
+use gitops_brain::{Event, Fact, FactBody, FactError, Outcome, Settlement};
 
-use crate::said::{A, FINISHED, say};
+use crate::said::{A, APPS, B, FINISHED, at, say};
 
 fn refused(line: &str) -> FactError {
     Fact::from_line(line).unwrap_err()
@@ -49,4 +49,26 @@ fn metadata_is_found_by_its_key() {
     let event = Event::parse(body.as_bytes()).unwrap();
     let found = ["commit_status", "revision", "other"].map(|key| event.metadata.get(key));
     assert_eq!(found, [Some("update"), Some("main@sha1:x"), None]);
+}
+
+#[test]
+fn what_is_said_twice_has_one_id() {
+    let said = |commit| say("apps", 1, commit, "ReconciliationSucceeded", FINISHED);
+    let taken_in = |minute| Fact::new(at(minute), said(A).body);
+    assert_eq!(taken_in(1).id(), taken_in(2).id());
+    let removed = |minute| {
+        Fact::new(at(minute), FactBody::Removed { reconciler: APPS.parse().unwrap() }).id()
+    };
+    let settled = |minute, number, outcome| {
+        let environment = "staging".parse().unwrap();
+        let told = Settlement::new(environment, A.parse().unwrap(), number, outcome);
+        Fact::new(at(minute), FactBody::Settled(told)).id()
+    };
+    assert_eq!(settled(1, 0, Outcome::Failed), settled(2, 0, Outcome::Succeeded));
+    let mut ids = vec![said(A).id(), said(B).id(), removed(1), removed(2)];
+    ids.extend([0, 1].map(|number| settled(1, number, Outcome::Failed)));
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
 }

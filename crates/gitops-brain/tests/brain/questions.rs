@@ -288,6 +288,9 @@ fn whether_one_waits_for_health_is_what_the_newest_sign_says() {
     let then = |facts: &[Fact]| verdict(&[&applied(1, A), facts].concat());
     assert_eq!(then(&[failed(10)]), Verdict::Checks);
     assert_eq!(then(&[checked(10)]), Verdict::Checks);
+    // What failed before its check says nothing of one.
+    let built = say("apps", 10, B, "BuildFailed", "accumulating resources");
+    assert_eq!(then(&[built]), Verdict::DoesNotCheck);
     // Success after a failed check, without another: it does not wait any more.
     let success = say("apps", 20, B, "ReconciliationSucceeded", FINISHED);
     assert_eq!(then(&[failed(10), success]), Verdict::DoesNotCheck);
@@ -494,4 +497,34 @@ fn what_argo_cd_says_of_bad_health_is_kept() {
     let degraded = "HealthDegraded".to_owned();
     assert_eq!(message("2 of 3 are down"), (degraded.clone(), "2 of 3 are down".to_owned()));
     assert_eq!(message(""), (degraded, "Synced, Degraded".to_owned()));
+}
+
+#[test]
+fn where_none_is_declared_a_commit_stands_where_it_was_registered() {
+    let registered = |environment: &str, commit: &str| {
+        let declared = Environment::default().expect(APPS.parse().unwrap());
+        let commit = commit.parse().unwrap();
+        let told = Registration::new(environment.parse().unwrap(), commit, &declared);
+        Fact::new(at(0), FactBody::Registered(told))
+    };
+    let brain = brain(Policy::default(), &[registered("eu", A), registered("us", B)]);
+    let statuses = brain.statuses(A.parse().unwrap(), at(1));
+    let environments: Vec<_> = statuses.iter().map(|status| status.environment.as_str()).collect();
+    assert_eq!(environments, ["eu"]);
+}
+
+#[test]
+fn the_next_change_that_time_makes_is_known() {
+    let brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let deadline = brain.status(&query, at(7)).unwrap().deadline_at;
+    assert!(deadline.is_some());
+    assert_eq!(brain.next_change(&query, at(7)).unwrap(), deadline);
+}
+
+#[test]
+fn brains_that_took_in_different_facts_differ() {
+    let heard = |commit| brain(policy(&[APPS]), &[say("apps", 1, commit, "Progressing", CHECKED)]);
+    assert!(heard(A) == heard(A));
+    assert!(heard(A) != heard(B));
 }

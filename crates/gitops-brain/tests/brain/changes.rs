@@ -300,7 +300,7 @@ fn a_registration_is_news_if_anything_in_it_is() {
     let status = brain.status(&query, at(10)).unwrap();
     assert_eq!((status.registered_at, status.require), (Some(at(3)), Require::Healthy));
     assert_eq!(status.reconcilers.len(), 2);
-    let mut whole = registration.clone();
+    let mut whole = registration;
     whole.whole_cluster = true;
     assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Nothing);

@@ -729,7 +729,8 @@ impl Incarnation {
         let Some(record) = self.records.get_mut(place as usize) else { return Changed::Nothing };
         let before = record.taken_up;
         let newest = record.latest(Kinds::ALL);
-        let mut news = record.insert(Mark::new(key, Kinds::of(observation, proof), reason));
+        let kinds = Kinds::of(observation, proof);
+        let mut news = record.insert(Mark::new(key, kinds, reason));
         let text_before = record.text;
         match newest.cmp(&Some(key)) {
             Ordering::Less => record.text = text,
@@ -758,7 +759,7 @@ impl Incarnation {
         match proof {
             Proof::Blocked => self.block(key, tie, revision),
             Proof::HealthChecked => self.newest_check = self.newest_check.max(Some(key)),
-            Proof::Failed if &*observation.reason == "HealthCheckFailed" => {
+            Proof::Failed if kinds.intersect(Kinds::HEALTH_FAILED) => {
                 self.newest_failed_check = self.newest_failed_check.max(Some(key));
             }
             _ => {}

@@ -215,13 +215,11 @@ pub(crate) fn reconciler(
             ),
             None => format!("{name} has not reported this commit or a later one; {reported}"),
         },
-        // What it did there it did by a former definition, so it does not count.
-        Reason::Waiting if status.live == Some(true) => format!(
-            "{name} has not reported this commit or a later one since its definition was changed; \
-             {reported}"
-        ),
         Reason::Waiting | Reason::Learning | Reason::NoReconciler | Reason::TimedOut => {
-            format!("{name} has not reported this commit or a later one; {reported}")
+            // What it did there it did by a former definition, so it does not count.
+            let since =
+                if status.live == Some(true) { " since its definition was changed" } else { "" };
+            format!("{name} has not reported this commit or a later one{since}; {reported}")
         }
     }
 }

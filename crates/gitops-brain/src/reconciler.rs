@@ -864,6 +864,7 @@ impl Incarnation {
             _ => self.order.len(),
         };
         self.order.insert(to, place);
+        debug_assert!(self.order.len() <= self.records.len(), "each record has one place");
     }
 
     fn note_not_waiting(&mut self, place: u32, shown: Option<OrderKey>) {

@@ -423,7 +423,7 @@ impl<'a> View<'a> {
 
 /// Whether the time in which a rollout hands out transitions is over.
 pub(crate) fn is_over(registered: &Registered, now: DateTime<Utc>) -> bool {
-    registered.deadline().checked_add_signed(CURRENT_AFTER_DEADLINE).is_some_and(|end| end <= now)
+    over_at(registered) <= now
 }
 
 /// The last instant at which a rollout hands out transitions.

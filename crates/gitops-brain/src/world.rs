@@ -452,10 +452,8 @@ impl World {
             named: &named,
             greater_text: &greater_text,
         };
-        let incarnations = reconciler.incarnations.len();
         let uid = if rules::INCARNATION { &*observation.uid } else { "" };
         let changed = reconciler.incarnation(uid, key).insert(observation, &seen);
-        let back = back || reconciler.incarnations.len() > incarnations;
         if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, key) {
             Changed::Knowledge
         } else if heard {

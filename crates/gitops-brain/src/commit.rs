@@ -362,6 +362,8 @@ mod tests {
             assert_eq!(serde_json::from_str::<CommitId>(&json).unwrap(), id);
             assert_eq!(serde_json::from_reader::<_, CommitId>(json.as_bytes()).unwrap(), id);
         }
+        let error = serde_json::from_str::<CommitId>("5").unwrap_err().to_string();
+        assert!(error.contains("hexadecimal"), "{error}");
         assert_eq!(format!("{:?}", SHA1.parse::<CommitId>().unwrap()), "CommitId(bb5a1aa5ef1c)");
     }
 
@@ -376,9 +378,18 @@ mod tests {
         }
         let long = "a".repeat(65);
         let umlauts = "ä".repeat(20);
-        let misspelt = SHA1.replace('b', "g");
-        for text in ["", "HEAD", "abc ", "main", &long, &umlauts, &misspelt] {
+        for text in ["", "HEAD", "abc ", "main", &long, &umlauts] {
             assert_eq!(code(text), "commit.malformed", "{text}");
+        }
+        // Those that stand beside the digits and the letters.
+        for misspelt in ["/", ":", "@", "G", "`", "g", "\u{10}", "p"] {
+            for place in [0, 1, 38, 39] {
+                let mut text = SHA1.to_owned();
+                text.replace_range(place..=place, misspelt);
+                assert_eq!(code(&text), "commit.malformed", "{text}");
+                text.replace_range(place & !1..=place | 1, &misspelt.repeat(2));
+                assert_eq!(code(&text), "commit.malformed", "{text}");
+            }
         }
         let message = "HE\nAD".parse::<CommitId>().unwrap_err().to_string();
         assert!(message.starts_with("`HE\\nAD` is not a commit id"), "{message}");
@@ -447,8 +458,15 @@ mod tests {
             assert_eq!(code(bad), "commit_object.malformed", "{bad}");
         }
         assert!(CommitObject::parse(content(SHA1, &[SHA1; 64], "64").as_bytes()).is_ok());
-        let large = content(SHA1, &[], &"a".repeat(MAX_COMMIT_OBJECT_BYTES));
-        assert_eq!(code(&large), "commit_object.too_large");
+        let long = |length| content(SHA1, &[], &"a".repeat(length));
+        let most = MAX_COMMIT_OBJECT_BYTES - long(0).len();
+        assert!(most > 1_000_000 && CommitObject::parse(long(most).as_bytes()).is_ok());
+        assert_eq!(code(&long(most + 1)), "commit_object.too_large");
+        for (number, parents) in [(2, 0), (3, 1), (5, 3)] {
+            let ends = format!("tree {SHA1}{}", format!("\nparent {SHA1}").repeat(parents));
+            let error = CommitObject::parse(ends.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(&format!("line {number}")), "{error}");
+        }
     }
 
     /// The first blocks of the two documents of <https://shattered.io>, which go on alike.

@@ -583,6 +583,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn numbers_have_the_forms_that_serde_json_takes() {
+        for number in [
+            "0", "-0", "12", "-12", "1.5", "1.", ".5", "-.5", "01", "-", "+1", "0x1", "1e5", "1E5",
+            "1e+5", "1e-5", "1E-5", "1e", "1e+", "1e+-5", "e5", "1.5e5", "1.e5", "1e308", "1e309",
+            "-1e309",
+        ] {
+            compare(number);
+            compare(&format!("[{number}]"));
+        }
+        // As long as the largest float, and longer.
+        for digits in [308, 309, 310] {
+            compare(&"1".repeat(digits));
+            compare(&"2".repeat(digits));
+            compare(&format!("0.{}", "1".repeat(digits)));
+        }
+    }
+
+    #[test]
     fn lines_and_columns_count_characters() {
         let text = "ab\n😀\"x";
         let at = |offset| line_and_column(text, offset);

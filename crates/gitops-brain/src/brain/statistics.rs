@@ -294,16 +294,30 @@ mod tests {
         // Two of four that were decided.
         assert!((web.change_failure_rate.unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(web.time_to_restore_seconds, Some(Quantiles { p50: 1800, p90: 3600 }));
-        assert_eq!(web.days.len(), 1);
+        let days = web.days.iter().map(|day| (day.date, day.succeeded, day.failed, day.timed_out));
+        assert_eq!(days.collect::<Vec<_>>(), [(at(0).date_naive(), 2, 2, 1)]);
         let of_half_a_day = &brain.statistics(&StatisticsFilter::new(at(0), at(720)))[1];
         assert!((of_half_a_day.deployments_per_day - 4.0).abs() < 1e-9);
 
         let mut of_db = filter.clone();
         of_db.app = Some("db".to_owned());
-        assert_eq!(brain.statistics(&of_db).len(), 1);
+        let apps = brain.statistics(&of_db).into_iter().map(|one| one.app);
+        assert_eq!(apps.collect::<Vec<_>>(), [Some("db".to_owned())]);
         let mut elsewhere = filter;
         elsewhere.environment = Some("staging".parse().unwrap());
         assert!(brain.statistics(&elsewhere).is_empty());
+    }
+
+    #[test]
+    fn what_succeeds_at_the_instant_of_a_failure_does_not_restore_it() {
+        let rollouts: [Told; 3] = [
+            ("web", 0, &[(Outcome::Failed, 10)]),
+            ("web", 0, &[(Outcome::Succeeded, 10)]),
+            ("web", 0, &[(Outcome::Succeeded, 40)]),
+        ];
+        let web = brain(&rollouts).statistics(&StatisticsFilter::new(at(0), at(60)));
+        let restored = web.first().and_then(|one| one.time_to_restore_seconds);
+        assert_eq!(restored, Some(Quantiles { p50: 1800, p90: 1800 }));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use gitops_brain::{
     Ancestry, Brain, Changed, Contains, Effects, Environment, EnvironmentName, Fact, FactBody,
-    Outcome, Parents, Policy, Query, Registration, Require, Settlement,
+    Outcome, Parents, Policy, Query, ReconcilerFilter, Registration, Require, Settlement, State,
 };
+use serde_json::json;
 
 use crate::said::{
     A, APPS, B, CHECKED, FINISHED, at, brain, history, parents, policy, say, say_as,
@@ -61,6 +62,16 @@ fn a_heartbeat_after_something_else_is_news() {
     // What applies it has changed it.
     let line = "Kustomization/flux-system/apps configured";
     news(&say("root", 5, A, "Progressing", line));
+    // The same artifact of another commit.
+    let of = |minute, commit| {
+        let mut said = heartbeat(minute, commit);
+        let FactBody::Observed(observed) = &mut said.body else { panic!("{said:?}") };
+        observed.origin_revision = observed.revision.replace("latest@sha256:c0ffee".into());
+        said
+    };
+    let artifact = brain(policy(&[APPS]), &[of(1, A), of(2, A)]);
+    assert_eq!(artifact.preview(&of(12, A)), Changed::LastHeard);
+    assert_eq!(artifact.preview(&of(12, B)), Changed::Knowledge);
     // Of what was never heard, or has another revision, nothing is a repetition.
     assert_eq!(steady().preview(&heartbeat(12, B)), Changed::Knowledge);
     let unheard = say("other", 12, A, "ReconciliationSucceeded", FINISHED);
@@ -69,6 +80,20 @@ fn a_heartbeat_after_something_else_is_news() {
     let mut early = heartbeat(12, A);
     early.at = at(0);
     assert_eq!(steady().preview(&early), Changed::Knowledge);
+}
+
+#[test]
+fn a_success_in_other_words_is_news() {
+    let release = |minute, reason, message| {
+        say_as("HelmRelease", "web", "w", minute, "6.5.0", reason, message)
+    };
+    let mut brain = brain(Policy::default(), &[release(1, "InstallSucceeded", "it succeeded")]);
+    let again = release(3, "InstallSucceeded", "it succeeded");
+    assert_eq!(changes(&mut brain, &again), Changed::LastHeard);
+    let upgraded = release(4, "UpgradeSucceeded", "it succeeded");
+    assert_eq!(changes(&mut brain, &upgraded), Changed::Knowledge);
+    let upgraded = release(5, "UpgradeSucceeded", "it succeeded in other words");
+    assert_eq!(changes(&mut brain, &upgraded), Changed::Knowledge);
 }
 
 #[test]
@@ -141,9 +166,38 @@ fn a_deletion_is_news_once() {
     let line = "Deployment/shop/web deleted";
     let deleted = |minute| say("apps", minute, A, "ReconciliationSucceeded", line);
     let mut brain = steady();
+    let mut with_last_words = steady();
+    changes(&mut with_last_words, &say("apps", 20, A, "DependencyNotReady", "not ready"));
     for minute in [9, 12] {
-        assert_eq!(changes(&mut brain, &deleted(minute)), Changed::Knowledge, "{minute}");
-        assert_eq!(changes(&mut brain, &deleted(minute)), Changed::Nothing, "{minute}");
+        for brain in [&mut brain, &mut with_last_words] {
+            assert_eq!(changes(brain, &deleted(minute)), Changed::Knowledge, "{minute}");
+            assert_eq!(changes(brain, &deleted(minute)), Changed::Nothing, "{minute}");
+        }
+    }
+}
+
+/// At one instant the greatest words are the last ones: what the others tell besides is news all the same.
+#[test]
+fn what_is_said_at_one_instant_is_news_if_any_of_it_is() {
+    let are_news = |reason, lines: [&str; 2]| {
+        let mut brain = steady();
+        for line in lines {
+            let said = say("apps", 9, A, reason, line);
+            assert_eq!(changes(&mut brain, &said), Changed::Knowledge, "{line}");
+            assert_eq!(changes(&mut brain, &said), Changed::Nothing, "{line}");
+        }
+    };
+    let [web, shop] = ["web", "shop"].map(|name| format!("Kustomization/flux-system/{name}"));
+    are_news("ReconciliationSucceeded", [&format!("{web} deleted"), &format!("{shop} deleted")]);
+    are_news("Progressing", [&format!("{web} configured"), &format!("{shop} configured")]);
+    are_news("Progressing", ["Deployment/shop/api configured", "Deployment/shop/web configured"]);
+    // Greater words, and a greater name of the revision.
+    let mut brain = steady();
+    for (line, branch) in [("api", "dev"), ("web", "main")] {
+        let mut said = say("apps", 9, A, "Progressing", &format!("Deployment/shop/{line} created"));
+        let FactBody::Observed(observed) = &mut said.body else { panic!("{said:?}") };
+        observed.revision = Some(format!("{branch}@sha1:{A}").into());
+        assert_eq!(changes(&mut brain, &said), Changed::Knowledge, "{branch}");
     }
 }
 
@@ -160,16 +214,28 @@ fn a_failure_that_comes_late_is_news() {
 
 #[test]
 fn an_artifact_is_news_if_it_is_new_or_was_there_earlier() {
+    // All are taken in at one time, so that the cluster was not heard any earlier.
     let artifact = |minute, commit| {
-        say_as("GitRepository", "repo", "r", minute, commit, "NewArtifact", "stored artifact")
+        let said =
+            say_as("GitRepository", "repo", "r", minute, commit, "NewArtifact", "stored artifact");
+        Fact::new(at(0), said.body)
     };
-    let mut brain = Brain::new(Policy::default());
+    let mut brain = brain(Policy::default(), &[Fact::new(at(0), heartbeat(0, A).body)]);
     assert_eq!(changes(&mut brain, &artifact(5, B)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &artifact(5, B)), Changed::Nothing);
     assert_eq!(changes(&mut brain, &artifact(3, B)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &artifact(3, B)), Changed::Nothing);
     assert_eq!(changes(&mut brain, &artifact(4, B)), Changed::Nothing);
     assert_eq!(changes(&mut brain, &artifact(1, A)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &artifact(2, A)), Changed::Nothing);
+    let trouble = |minute| {
+        say_as("GitRepository", "repo", "r", minute, "", "GitOperationFailed", "no route to host")
+    };
+    for minute in [6, 7] {
+        assert_eq!(changes(&mut brain, &trouble(minute)), Changed::Knowledge);
+        assert_eq!(changes(&mut brain, &trouble(minute)), Changed::Nothing);
+    }
+    assert_eq!(changes(&mut brain, &trouble(6)), Changed::Nothing);
 }
 
 #[test]
@@ -190,6 +256,11 @@ fn ancestry_is_news_if_any_of_it_is() {
     assert_eq!(changes(&mut brain, &told(2, parents)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(3, parents)), Changed::Nothing);
+    // Another parent of a commit of which all were claimed to be known.
+    let other = format!("{:040x}", 3);
+    let more = [self::parents(B, &[A, &other])];
+    assert_eq!(changes(&mut brain, &told(3, &more)), Changed::Knowledge);
+    assert_eq!(changes(&mut brain, &told(3, &more)), Changed::Nothing);
 }
 
 #[test]
@@ -220,6 +291,30 @@ fn a_transition_names_the_reconciler_that_made_it() {
 }
 
 #[test]
+fn what_became_final_is_settled_and_nothing_else() {
+    let declared = Environment::default().expect(APPS.parse().unwrap());
+    let told = Registration::new(staging(), A.parse().unwrap(), &declared);
+    let mut brain = brain(policy(&[APPS]), &[Fact::new(at(0), FactBody::Registered(told))]);
+    let settled = |effects: &Effects| {
+        let transitions = effects.transitions.iter();
+        transitions
+            .map(|one| match one.settlement() {
+                Some(FactBody::Settled(settled)) => (one.to.state, Some(settled.outcome)),
+                other => (one.to.state, other.map(|other| panic!("{other:?}"))),
+            })
+            .collect::<Vec<_>>()
+    };
+    let applied = |minute, line| say("apps", minute, A, "Progressing", line);
+    let timed_out = brain.expire(at(30));
+    assert_eq!(settled(&timed_out), [(State::Pending, Some(Outcome::TimedOut))]);
+    // It is as late as before.
+    let goes_on = brain.apply(&applied(31, "Deployment/shop/web configured"), at(31));
+    assert_eq!(settled(&goes_on), [(State::Applied, None)]);
+    let healthy = brain.apply(&applied(32, CHECKED), at(32));
+    assert_eq!(settled(&healthy), [(State::Healthy, Some(Outcome::Succeeded))]);
+}
+
+#[test]
 fn of_what_is_said_at_one_instant_the_order_does_not_count() {
     let applied = say("apps", 1, A, "Progressing", "Deployment/shop/web configured");
     let pruned = say("apps", 1, A, "Progressing", "ConfigMap/shop/old deleted");
@@ -227,6 +322,19 @@ fn of_what_is_said_at_one_instant_the_order_does_not_count() {
         brain(policy(&[APPS]), facts).facts().map(|fact| fact.to_line()).collect::<Vec<_>>()
     };
     assert_eq!(lines(&[applied.clone(), pruned.clone()]), lines(&[pruned, applied]));
+}
+
+/// A note that proves nothing does not take the words from what does.
+#[test]
+fn of_what_is_said_at_one_instant_what_proves_something_is_the_last_word() {
+    let blocked = say("apps", 1, A, "DependencyNotReady", "infra is not ready");
+    let note = say("apps", 1, A, "Suspended", "it is suspended");
+    for facts in [[&blocked, &note], [&note, &blocked]] {
+        let reports = brain(policy(&[APPS]), &facts.map(Clone::clone))
+            .reconcilers(&ReconcilerFilter::default());
+        let event = reports.first().and_then(|report| report.event.as_ref()).unwrap();
+        assert_eq!(event.reason, "DependencyNotReady");
+    }
 }
 
 #[test]
@@ -257,6 +365,34 @@ fn a_later_commit_takes_the_place_of_one_that_expects_no_more() {
     };
     assert_eq!(failed_again(&[INFRA]), [A], "B says nothing of infra");
     assert!(failed_again(&[]).is_empty());
+}
+
+#[test]
+fn a_later_commit_takes_no_place_in_an_environment_that_it_is_not_in() {
+    let declared = json!({ "environments": {
+        "eu": { "reconcilers": [APPS] },
+        "us": { "reconcilers": ["staging/Kustomization/flux-system/web"] },
+    } });
+    let policy: Policy = serde_json::from_value(declared).unwrap();
+    let told = |environment: &str, commit: &str| {
+        let environment: EnvironmentName = environment.parse().unwrap();
+        let declared = policy.of(&environment);
+        let told = Registration::new(environment, commit.parse().unwrap(), &declared);
+        Fact::new(at(0), FactBody::Registered(told))
+    };
+    let facts = [history(&[(B, &[A])]), told("eu", A), told("us", B)];
+    let mut brain = brain(policy.clone(), &facts);
+    let mut transitions = |name, minute, commit, reason, message| {
+        let effects = brain.apply(&say(name, minute, commit, reason, message), at(minute));
+        let told = effects.transitions.iter();
+        told.map(|one| (one.environment.to_string(), one.to.outcome)).collect::<Vec<_>>()
+    };
+    let in_us = transitions("web", 1, B, "Progressing", CHECKED);
+    assert_eq!(in_us, [("us".to_owned(), Outcome::Succeeded)]);
+    let failed = transitions("apps", 2, A, "HealthCheckFailed", "timeout waiting for web");
+    assert_eq!(failed, [("eu".to_owned(), Outcome::Failed)]);
+    let mended = transitions("apps", 3, A, "Progressing", CHECKED);
+    assert_eq!(mended, [("eu".to_owned(), Outcome::Succeeded)]);
 }
 
 #[test]
@@ -304,6 +440,15 @@ fn a_registration_is_news_if_anything_in_it_is() {
     whole.whole_cluster = true;
     assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Knowledge);
     assert_eq!(changes(&mut brain, &told(4, &whole)), Changed::Nothing);
+}
+
+#[test]
+fn commit_objects_tell_their_parents() {
+    let object = format!("tree {A}\nparent {B}\nauthor A Uthor <a@example.org> 1 +0000\n\n");
+    let ancestry = Ancestry::from_objects([object]).unwrap();
+    let told: Vec<_> = ancestry.parents.iter().map(|known| known.parents.clone()).collect();
+    assert_eq!(told, [[B.parse().unwrap()]]);
+    assert!(Ancestry::from_objects(["no commit object"]).is_err());
 }
 
 /// A source's newest artifact is one fact, and so is what is left of a whole story.

@@ -1,11 +1,11 @@
 //! Releases whose chart is a folder of the gitops repository.
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, Query, Reason,
-    Registration, State, Watch,
+    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, MAX_REVISIONS, Query,
+    Reason, Registration, State, Watch,
 };
 
-use crate::said::{A, B, CHECKED, at, brain, history, parents, policy, say, say_as};
+use crate::said::{A, APPS, B, CHECKED, at, brain, history, parents, policy, say, say_as};
 
 const WEB: &str = "staging/HelmRelease/flux-system/web";
 
@@ -91,4 +91,45 @@ fn of_two_charts_at_one_instant_the_same_one_counts_in_either_order() {
     assert_eq!(head(&one), Some(of_b()));
     assert_eq!(head(&other), head(&one));
     assert!(one == other);
+}
+
+#[test]
+fn what_a_chart_does_not_tell_is_said() {
+    let message = |name, version| {
+        let web = say_as("HelmRelease", "web", "w", 1, version, "UpgradeSucceeded", "upgraded");
+        let apps = say("apps", 1, A, "Progressing", CHECKED);
+        let status = brain(policy(&[name]), &[web, apps]).status(&query(), at(20)).unwrap();
+        (status.message, status.remedy.unwrap())
+    };
+    let (unknown, remedy) = message(WEB, "0.1.0+c0ffee4ff5ac");
+    let said =
+        format!("; how the commit that begins with c0ffee4ff5ac relates to {B} is not known");
+    assert!(unknown.starts_with(WEB) && unknown.contains(&said), "{unknown}");
+    assert!(remedy.starts_with("send the commit objects"), "{remedy}");
+    let (plain, remedy) = message(WEB, "6.5.0");
+    let said = format!("{WEB} reports chart versions, which say nothing about a commit: ");
+    assert!(plain.starts_with(&said), "{plain}");
+    assert!(remedy.starts_with("expect the Kustomization that applies it"), "{remedy}");
+    let (of_a_commit, remedy) = message(APPS, "6.5.0");
+    assert!(
+        of_a_commit.contains(&format!("; how it relates to {B} is not known")),
+        "{of_a_commit}"
+    );
+    assert!(remedy.starts_with("send the commit objects"), "{remedy}");
+}
+
+/// What waits for others has not taken up its revision, and so it is the first to go; its words stay.
+#[test]
+fn which_chart_was_spoken_of_last_is_kept_whatever_goes() {
+    let charts = (1..MAX_REVISIONS).map(|number| format!("0.1.0+{number:012x}"));
+    let mut facts: Vec<_> = charts.map(|version| release(1, &version)).collect();
+    let blocked = "infra is not ready";
+    let waits = say_as("HelmRelease", "web", "w", 2, &of_b(), "DependencyNotReady", blocked);
+    facts.extend([waits, release(1, &format!("0.1.0+{}", &A[..12]))]);
+    let kept = brain(policy(&[WEB]), &facts);
+    let last = kept.facts().filter_map(|fact| match fact.body {
+        FactBody::Observed(observed) if &*observed.message == blocked => observed.revision,
+        _ => None,
+    });
+    assert_eq!(last.map(String::from).collect::<Vec<_>>(), [format!("+{}", &B[..12])]);
 }

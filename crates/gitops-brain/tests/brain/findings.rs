@@ -39,6 +39,7 @@ fn clusters_that_say_nothing_are_found() {
     only(&named, FindingCode::ClusterNeverHeard, "staging");
     let silent = brain(policy(&[APPS]), &healthy("apps", 0, A)).findings(at(180));
     only(&silent, FindingCode::ClusterSilent, "staging");
+    assert_eq!(brain(policy(&[APPS]), &healthy("apps", 0, A)).findings(at(120)), []);
     // The name of another one.
     let names = [APPS, "staging/Kustomization/flux-system/infra"];
     let missing = brain(policy(&names), &healthy("apps", 0, A)).findings(at(30));
@@ -65,6 +66,15 @@ fn reconcilers_that_do_not_wait_are_found() {
         say("apps", 10, B, "ReconciliationSucceeded", FINISHED),
     ];
     only(&brain(policy(&[APPS]), &facts).findings(at(30)), FindingCode::HealthNotChecked, APPS);
+    // Where no environment is declared, each cluster is one.
+    for declared in [policy(&[APPS]), Policy::default()] {
+        let findings = brain(declared, &facts).findings(at(30));
+        let told = findings
+            .iter()
+            .map(|one| (one.code, one.environment.as_ref().map(|name| name.as_str())));
+        let expected = (FindingCode::HealthNotChecked, Some("staging"));
+        assert_eq!(told.collect::<Vec<_>>(), [expected]);
+    }
     // A heartbeat alone says that it succeeded, and not what that means.
     let heartbeat = [say("apps", 0, A, "ReconciliationSucceeded", FINISHED)];
     only(&brain(policy(&[APPS]), &heartbeat).findings(at(30)), FindingCode::HealthUnproved, APPS);

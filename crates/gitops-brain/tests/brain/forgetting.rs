@@ -1,6 +1,8 @@
 //! What stays when the rest is forgotten.
 
-use gitops_brain::{Change, Fact, FactBody};
+use gitops_brain::{
+    Brain, Change, Fact, FactBody, Query, Reason, ReconcilerFilter, Severity, State,
+};
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
 
@@ -79,6 +81,37 @@ fn what_is_old_as_a_whole_keeps_nothing_else() {
     ];
     let left = left(&facts.concat());
     assert!(!left.is_empty() && left.iter().all(|line| !line.contains("apps B")), "{left:?}");
+    // Nor is it found in what is kept in memory.
+    let mut brain = brain(policy(&[APPS]), &facts.concat());
+    let of_b = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    assert!(!brain.status(&of_b, at(100)).unwrap().timeline.is_empty());
+    brain.apply(&Fact::new(at(100), FactBody::Forgotten { before: at(90) }), at(100));
+    assert_eq!(brain.status(&of_b, at(100)).unwrap().timeline, []);
+}
+
+/// Or what it undid would count again.
+#[test]
+fn what_undid_something_stays_as_long_as_that() {
+    let applied = |minute, commit| {
+        say("apps", minute, commit, "Progressing", "Deployment/shop/web configured")
+    };
+    let canceled = |minute, commit| {
+        say("apps", minute, commit, "HealthCheckCanceled", "Health checks canceled")
+    };
+    let failed = say("apps", 10, B, "BuildFailed", "accumulating resources");
+    let [created, checked, succeeded] = round("apps", 10, B, "Deployment/shop/web created");
+    let was_healthy = [created, checked, succeeded, applied(20, A), applied(95, B), applied(96, C)];
+    let had_failed = [failed, applied(20, A), canceled(95, B), canceled(96, C)];
+    let of_b = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    for (facts, state) in [(&was_healthy[..], State::Applied), (&had_failed[..], State::Pending)] {
+        let facts = [&[four_commits()][..], facts].concat();
+        let left = left(&facts);
+        assert!(left.contains(&"20 apps A Progressing".to_owned()), "{left:?}");
+        let mut brain = brain(policy(&[APPS]), &facts);
+        assert_eq!(brain.status(&of_b, at(100)).unwrap().state, state);
+        brain.apply(&Fact::new(at(100), FactBody::Forgotten { before: at(90) }), at(100));
+        assert_eq!(brain.status(&of_b, at(100)).unwrap().state, state);
+    }
 }
 
 /// What is left of the lines by which a Kustomization applies others, once it is beyond them.
@@ -108,6 +141,27 @@ fn of_a_parent_those_lines_stay_that_decide_something() {
 }
 
 #[test]
+fn of_a_parent_at_revisions_without_commits_those_lines_stay_too() {
+    let [one, two] = ["1", "2"].map(|digit| format!("latest@sha256:{}", digit.repeat(64)));
+    let said = |name, minute, revision: &str, message| {
+        say_as("Kustomization", name, name, minute, revision, "Progressing", message)
+    };
+    // The child came first to where its parent changes it, and is not where the parent went then.
+    let facts = [
+        said("apps", 15, &one, CHECKED),
+        said("root", 20, &one, CONFIGURED),
+        said("root", 30, &two, CONFIGURED),
+        said("root", 50, D, "Deployment/shop/other configured"),
+    ];
+    let mut left = left(&facts);
+    left.retain(|line| line.contains(':'));
+    assert_eq!(
+        left,
+        ["20 root - Progressing: apps applied", "30 root - Progressing: apps applied"]
+    );
+}
+
+#[test]
 fn of_a_parent_the_newest_line_about_a_release_stays() {
     let root = |minute, commit| round("root", minute, commit, "HelmRelease/shop/web configured");
     let left = lines_left(&[&root(10, A), &root(20, B)]);
@@ -129,6 +183,18 @@ fn of_a_parent_those_lines_stay_that_tell_of_a_deletion() {
         back,
         ["30 root C Progressing: apps deleted", "40 root C Progressing: apps applied"]
     );
+}
+
+#[test]
+fn a_revision_of_which_a_line_stays_does_not_look_better_than_it_ended() {
+    let facts = [
+        &round("root", 10, A, "Kustomization/flux-system/apps deleted")[..],
+        &[say("root", 15, A, "ArtifactFailed", "no such artifact")],
+        &round("root", 50, D, "Deployment/shop/other configured"),
+    ];
+    let left = left(&facts.concat());
+    let of_a: Vec<_> = left.iter().filter(|line| line.contains("root A")).collect();
+    assert_eq!(of_a, ["10 root A Progressing: apps deleted", "15 root A ArtifactFailed"]);
 }
 
 #[test]
@@ -160,4 +226,90 @@ fn another_life_of_an_object_stays_if_it_is_not_old() {
     };
     let left = left(&[life("first", 10, A), life("second", 91, B), life("third", 95, C)]);
     assert_eq!(left, ["90 apps - ", "91 apps B Progressing", "95 apps C Progressing"]);
+}
+
+#[test]
+fn what_another_life_of_a_parent_deleted_stays_deleted() {
+    let root = |uid, minute, message| {
+        say_as("Kustomization", "root", uid, minute, A, "Progressing", message)
+    };
+    let facts = [
+        &round("apps", 5, A, "Deployment/shop/web created")[..],
+        &[
+            root("first", 10, "Kustomization/flux-system/apps deleted"),
+            root("second", 95, "Deployment/shop/other configured"),
+        ],
+    ];
+    let left = left(&facts.concat());
+    assert!(left.contains(&"10 root A Progressing: apps deleted".to_owned()), "{left:?}");
+}
+
+/// What is known, written down and read again; it is the same.
+#[track_caller]
+fn restored(facts: &[Fact]) -> Brain {
+    let before = brain(policy(&[APPS]), facts);
+    let facts: Vec<_> = before.facts().collect();
+    let after = brain(policy(&[APPS]), &facts);
+    assert_eq!(after.facts().collect::<Vec<_>>(), facts);
+    after
+}
+
+/// What helm-controller does after a failure is no error, and no success either.
+#[test]
+fn a_remedy_stays_what_it_was() {
+    let said =
+        |minute, reason, message| say_as("HelmRelease", "web", "w", minute, A, reason, message);
+    let facts = [
+        said(1, "UpgradeFailed", "context deadline exceeded"),
+        said(2, "RollbackSucceeded", "rollback to v1 succeeded"),
+    ];
+    let brain = restored(&facts);
+    let severities = brain.facts().filter_map(|fact| match fact.body {
+        FactBody::Observed(observed) if !observed.reason.is_empty() => {
+            Some((observed.reason.into_owned(), observed.severity))
+        }
+        _ => None,
+    });
+    let expected = [("UpgradeFailed", Severity::Error), ("RollbackSucceeded", Severity::Info)];
+    let expected = expected.map(|(reason, severity)| (reason.to_owned(), severity));
+    assert_eq!(severities.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_was_canceled_is_no_failure_when_it_is_read_again() {
+    let facts = [
+        say("apps", 1, A, "Progressing", "Deployment/shop/web created"),
+        say("apps", 2, A, "HealthCheckFailed", "health check failed: context canceled"),
+        say("apps", 3, B, "Progressing", "Deployment/shop/web created"),
+    ];
+    let of_a = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let status = |brain: &Brain| {
+        let status = brain.status(&of_a, at(4)).unwrap();
+        (status.state, status.timeline)
+    };
+    assert_eq!(status(&restored(&facts)), status(&brain(policy(&[APPS]), &facts)));
+    let at_a = brain(policy(&[APPS]), &restored(&facts[..2]).facts().collect::<Vec<_>>());
+    assert_eq!(at_a.status(&of_a, at(4)).unwrap().reason, Reason::Interrupted);
+}
+
+/// `finalize` sends the deletions with whatever reason the object had last.
+#[test]
+fn a_deletion_is_told_in_the_words_that_it_was_told_in() {
+    let line = "Kustomization/flux-system/web deleted";
+    let deleted = say("apps", 9, A, "ReconciliationSucceeded", line);
+    let FactBody::Observed(mut observed) = deleted.body else { panic!("{deleted:?}") };
+    observed.reason = "ArtifactFailed".into();
+    let deleted = Fact::new(deleted.at, FactBody::Observed(observed));
+    let checked = say("apps", 1, A, "Progressing", CHECKED);
+    let event = |brain: Brain| {
+        let report = brain.reconcilers(&ReconcilerFilter::default()).swap_remove(0);
+        let event = report.event.unwrap();
+        (report.deleted, event.reason, event.message)
+    };
+    let facts = [checked, deleted, say("apps", 12, A, "ArtifactFailed", "no such artifact")];
+    let deleted = (true, "ArtifactFailed".to_owned(), line.to_owned());
+    assert_eq!(event(restored(&facts[..2])), deleted);
+    // What its controller says of it after that does not bring it back.
+    let (is_deleted, ..) = event(restored(&facts));
+    assert!(is_deleted);
 }

@@ -1,8 +1,8 @@
 //! What a line of the journal is read as, and what an event has.
 
-use gitops_brain::{Event, Fact, FactBody, FactError, Outcome, Settlement};
+use gitops_brain::{Event, Fact, FactBody, FactError, MAX_CHANGED_OBJECTS, Outcome, Settlement};
 
-use crate::said::{A, APPS, B, FINISHED, at, say};
+use crate::said::{A, APPS, B, FINISHED, at, say, unversioned};
 
 fn refused(line: &str) -> FactError {
     Fact::from_line(line).unwrap_err()
@@ -39,16 +39,54 @@ fn a_line_has_nothing_in_it_that_says_nothing() {
         value.is_null() || value == false || value == "" || value == &serde_json::json!([])
     };
     assert!(observed.len() > 5 && !observed.values().any(says_nothing), "{observed:?}");
+    let unversioned = unversioned(say("apps", 1, A, "ReconciliationSucceeded", FINISHED));
+    assert!(!unversioned.to_line().contains("resource_version"));
+    assert_eq!(Fact::from_line(&unversioned.to_line()), Ok(unversioned));
+}
+
+#[test]
+fn of_a_change_list_so_many_objects_are_kept() {
+    let kept = |count: usize| {
+        let line = |number| format!("Kustomization/flux-system/app-{number} configured\n");
+        let lines: String = (0..count).map(line).collect();
+        match say("root", 1, A, "Progressing", &lines).body {
+            FactBody::Observed(observed) => observed.changed_objects.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(kept(MAX_CHANGED_OBJECTS), MAX_CHANGED_OBJECTS);
+    assert_eq!(kept(MAX_CHANGED_OBJECTS + 1), MAX_CHANGED_OBJECTS);
+}
+
+const BODY: &str = r#"{"involvedObject":{"kind":"Kustomization","namespace":"a","name":"b"},"reason":"Progressing",
+        "severity":"info","message":"m","timestamp":"2026-11-23T13:00:00Z","reportingController":"c",
+        "metadata":{"revision":"main@sha1:x","commit_status":"update"}}"#;
+
+#[test]
+fn a_time_is_of_digits() {
+    let time = "2026-11-23T13:00:00Z";
+    let parse = |time: &str| {
+        let body = BODY.replace("2026-11-23T13:00:00Z", time);
+        Event::parse(body.as_bytes()).map(|event| event.timestamp)
+    };
+    assert_eq!(parse(time).unwrap(), at(0));
+    for (place, _) in time.char_indices().filter(|(_, digit)| digit.is_ascii_digit()) {
+        for beside in ["/", ":", " "] {
+            let mut wrong = time.to_owned();
+            wrong.replace_range(place..=place, beside);
+            assert!(parse(&wrong).is_err(), "{wrong}");
+        }
+    }
 }
 
 #[test]
 fn metadata_is_found_by_its_key() {
-    let body = r#"{"involvedObject":{"kind":"Kustomization","namespace":"a","name":"b"},"reason":"Progressing",
-        "severity":"info","message":"m","timestamp":"2026-11-23T13:00:00Z","reportingController":"c",
-        "metadata":{"revision":"main@sha1:x","commit_status":"update"}}"#;
-    let event = Event::parse(body.as_bytes()).unwrap();
+    let event = Event::parse(BODY.as_bytes()).unwrap();
     let found = ["commit_status", "revision", "other"].map(|key| event.metadata.get(key));
     assert_eq!(found, [Some("update"), Some("main@sha1:x"), None]);
+    assert!(!event.metadata.is_empty());
+    let none = BODY.replace(r#"{"revision":"main@sha1:x","commit_status":"update"}"#, "{}");
+    assert!(Event::parse(none.as_bytes()).unwrap().metadata.is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@
     reason = "a failed test says where"
 )]
 
+mod applications;
 mod changes;
 mod charts;
 mod findings;

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use gitops_brain::{
-    Brain, Environment, Event, Fact, FactBody, HealthChecks, Ingested, MAX_RECONCILERS,
-    MAX_REVISIONS, Outcome, Policy, Position, Query, QueryError, Reason, ReconcilerFilter,
-    ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity, State, Verdict,
-    Watch, observe,
+    Brain, Changed, Effects, Environment, Event, Fact, FactBody, HealthChecks, Ingested,
+    MAX_RECONCILERS, MAX_REVISIONS, Outcome, Policy, Position, Query, QueryError, Reason,
+    ReconcilerFilter, ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity,
+    State, Verdict, Watch, observe,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
+use crate::said::{
+    A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as, unversioned,
+};
 
 fn registered(commit: &str, minute: i64, app: &str) -> Fact {
     let environment: gitops_brain::EnvironmentName = "staging".parse().unwrap();
@@ -137,6 +140,14 @@ fn what_a_full_cluster_refuses_is_counted() {
     let clusters = brain(Policy::default(), &facts).clusters();
     let cluster = clusters.first().unwrap();
     assert_eq!((cluster.reconcilers, cluster.refused), (MAX_RECONCILERS, 3));
+    // So are sources, and those that are known go on.
+    let artifact = |minute, n| {
+        let name = format!("repository-{n}");
+        say_as("GitRepository", &name, &name, minute, A, "NewArtifact", "stored artifact")
+    };
+    let first = (0..MAX_RECONCILERS + 3).map(|n| artifact(1, n));
+    let facts: Vec<_> = first.chain([artifact(2, 0)]).collect();
+    assert_eq!(brain(Policy::default(), &facts).clusters().first().unwrap().refused, 3);
 }
 
 #[test]
@@ -146,6 +157,7 @@ fn a_version_is_what_two_statuses_are_compared_by() {
         two_rollouts().status(&query, at(7)).unwrap().version
     };
     assert_eq!(version(A).as_str(), version(A).to_string());
+    assert_eq!(gitops_brain::Version::from("5c0e".to_owned()).as_str(), "5c0e");
     assert_eq!(version(A), version(A));
     assert_ne!(version(A), version(B));
 }
@@ -201,6 +213,31 @@ fn an_environment_that_names_no_reconciler_is_woken_by_its_cluster() {
 }
 
 #[test]
+fn an_environment_is_woken_by_what_it_names_whatever_it_is_called() {
+    let declared = serde_json::json!({ "environments": { "eu": { "reconcilers": [APPS] } } });
+    let declared = serde_json::from_value(declared).unwrap();
+    let mut brain = brain(declared, &[say("apps", 1, A, "Progressing", CHECKED)]);
+    let query = Query::new("eu".parse().unwrap(), B.parse().unwrap());
+    let Watch::Waiting(id) = brain.watch(query, None, at(2)).unwrap() else {
+        panic!("B was never heard of");
+    };
+    let effects = brain.apply(&say("apps", 3, B, "Progressing", CHECKED), at(3));
+    assert_eq!(effects.woken, [id]);
+}
+
+#[test]
+fn who_waits_is_woken_when_a_parent_deletes_what_is_waited_for() {
+    let mut brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let Watch::Waiting(id) = brain.watch(query.clone(), None, at(7)).unwrap() else {
+        panic!("B is under way");
+    };
+    let deletes = say("root", 8, B, "Progressing", "Kustomization/flux-system/apps deleted");
+    assert_eq!(brain.apply(&deletes, at(8)).woken, [id]);
+    assert_eq!(brain.status(&query, at(8)).unwrap().reason, Reason::Deleted);
+}
+
+#[test]
 fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
     let mut brain = two_rollouts();
     let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
@@ -210,6 +247,7 @@ fn what_is_waited_for_wakes_once_and_not_after_it_was_given_up() {
     let Watch::Waiting(given_up) = brain.watch(query, None, at(7)).unwrap() else {
         panic!("B is under way");
     };
+    assert_ne!(kept.get(), given_up.get());
     brain.unwatch(given_up);
     let effects = brain.apply(&say("apps", 7, B, "Progressing", CHECKED), at(7));
     assert_eq!(effects.woken, [kept]);
@@ -228,6 +266,17 @@ fn a_revision_without_a_commit_has_a_state_all_the_same() {
     assert_eq!(state("UpgradeSucceeded"), State::Applied);
     assert_eq!(state("UpgradeFailed"), State::Failed);
     assert_eq!(state("DependencyNotReady"), State::Pending);
+    assert_eq!(state("HealthCheckCanceled"), State::Pending);
+}
+
+#[test]
+fn a_commit_that_only_its_origin_names_is_told_by_its_id() {
+    let mut applied = say("apps", 1, A, "Progressing", CHECKED);
+    let FactBody::Observed(observed) = &mut applied.body else { panic!("{applied:?}") };
+    observed.origin_revision = observed.revision.take();
+    let reports = brain(policy(&[APPS]), &[applied]).reconcilers(&ReconcilerFilter::default());
+    let report = reports.first().unwrap();
+    assert_eq!((report.head.as_deref(), report.commit), (Some(A), A.parse().ok()));
 }
 
 #[test]
@@ -243,12 +292,59 @@ fn a_status_tells_what_was_said_of_the_revision_that_decides() {
     assert_eq!(event(A), ("ReconciliationSucceeded".to_owned(), String::new(), at(2)));
     let message = "Deployment/shop/web configured".to_owned();
     assert_eq!(event(B), ("Progressing".to_owned(), message, at(6)));
+    // Of what failed it is the failure, whatever came after it.
+    let timeout = "timeout waiting for web";
+    let mut failed = two_rollouts();
+    for (minute, reason, message) in
+        [(7, "HealthCheckFailed", timeout), (8, "DependencyNotReady", "infra is not ready")]
+    {
+        failed.apply(&say("apps", minute, B, reason, message), at(minute));
+    }
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let status = failed.status(&query, at(9)).unwrap();
+    let said = status.reconcilers.first().unwrap().event.as_ref().unwrap();
+    assert_eq!((&*said.reason, &*said.message, said.at), ("HealthCheckFailed", timeout, at(7)));
     // That a reconciliation is finished says how long it took, and nothing else: that is not kept.
     let mut brain = brain;
     let finished = say("apps", 7, B, "ReconciliationSucceeded", FINISHED);
     brain.apply(&finished, at(7));
     let report = brain.reconcilers(&ReconcilerFilter::default()).swap_remove(0);
     assert_eq!(report.event.unwrap().message, "");
+}
+
+#[test]
+fn where_it_is_vouched_for_health_begins_with_the_first_success() {
+    let heartbeat = |minute| say("apps", minute, A, "ReconciliationSucceeded", FINISHED);
+    let healthy_at = |health_checks| {
+        let mut policy = policy(&[APPS]);
+        for environment in policy.environments.values_mut() {
+            environment.health_checks = health_checks;
+        }
+        let facts = [heartbeat(2), heartbeat(12), say("apps", 12, A, "Progressing", CHECKED)];
+        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+        let status = brain(policy, &facts).status(&query, at(20)).unwrap();
+        status.reconcilers.first().unwrap().healthy_at
+    };
+    assert_eq!(healthy_at(HealthChecks::Enabled), Some(at(2)));
+    assert_eq!(healthy_at(HealthChecks::Inferred), Some(at(12)));
+}
+
+#[test]
+fn a_success_without_a_check_proves_nothing_later_either() {
+    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    let success = |minute, commit| say("apps", minute, commit, "ReconciliationSucceeded", FINISHED);
+    let facts = [
+        say("apps", 1, B, "Progressing", CHECKED),
+        // It does not wait any more,
+        say("apps", 2, A, "Progressing", "Deployment/shop/web configured"),
+        success(3, A),
+        success(4, C),
+        // and then it does.
+        say("apps", 9, C, "Progressing", CHECKED),
+    ];
+    let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
+    let status = brain(policy(&[APPS]), &facts).status(&query, at(20)).unwrap();
+    assert_eq!(status.reconcilers.first().unwrap().healthy_at, Some(at(9)));
 }
 
 #[test]
@@ -289,13 +385,28 @@ fn whether_one_waits_for_health_is_what_the_newest_sign_says() {
     assert_eq!(then(&[failed(10)]), Verdict::Checks);
     assert_eq!(then(&[checked(10)]), Verdict::Checks);
     // What failed before its check says nothing of one.
-    let built = say("apps", 10, B, "BuildFailed", "accumulating resources");
-    assert_eq!(then(&[built]), Verdict::DoesNotCheck);
+    let built = |commit| say("apps", 10, commit, "BuildFailed", "accumulating resources");
+    assert_eq!(then(&[built(A)]), Verdict::DoesNotCheck);
+    assert_eq!(then(&[built(B)]), Verdict::DoesNotCheck);
     // Success after a failed check, without another: it does not wait any more.
     let success = say("apps", 20, B, "ReconciliationSucceeded", FINISHED);
     assert_eq!(then(&[failed(10), success]), Verdict::DoesNotCheck);
     assert_eq!(verdict(&[&[failed(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
     assert_eq!(verdict(&[&[checked(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
+    // The newest of several signs is what counts.
+    let signs = [
+        &applied(1, A)[..],
+        &[checked(10)],
+        &applied(20, "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1"),
+    ];
+    assert_eq!(verdict(&signs.concat()), Verdict::DoesNotCheck);
+    // A success that comes late was the first one: the check is newer than that.
+    let late = say("apps", 2, A, "ReconciliationSucceeded", FINISHED);
+    let [change, _] = applied(1, A);
+    let again = say("apps", 20, A, "ReconciliationSucceeded", FINISHED);
+    let facts = [change, again, checked(10), late];
+    assert_eq!(verdict(&facts[..3]), Verdict::DoesNotCheck);
+    assert_eq!(verdict(&facts), Verdict::Checks);
 }
 
 #[test]
@@ -321,13 +432,15 @@ fn what_is_taken_up_again_after_its_check_ended_shows_nothing() {
 #[test]
 fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did() {
     const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    const D: &str = "d0d0ee4ff5ac8fed0f274da2d32d9442bc46bca1";
     let failed = |minute| say("apps", minute, A, "HealthCheckFailed", "timeout waiting for web");
     let state = |last: &[Fact]| {
         let facts = [
-            history(&[(A, &[C])]),
+            history(&[(A, &[C]), (D, &[C])]),
             failed(1),
             say("apps", 3, B, "Progressing", CHECKED),
-            say("apps", 4, C, "ReconciliationSucceeded", FINISHED),
+            say("apps", 4, A, "Progressing", "Deployment/shop/web configured"),
+            say("apps", 5, C, "ReconciliationSucceeded", FINISHED),
         ];
         let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
         let brain = brain(policy(&[APPS]), &[&facts, last].concat());
@@ -336,26 +449,63 @@ fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did()
     assert_eq!(state(&[]), State::Healthy);
     // If one failed right before the success, it was no success of one that waits.
     assert_eq!(state(&[failed(9)]), State::Failed);
+    // One that failed once failed then, whatever it does later.
+    let does_not_wait = [
+        say("apps", 8, D, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 9, D, "ReconciliationSucceeded", FINISHED),
+    ];
+    assert_eq!(state(&does_not_wait), State::Healthy);
 }
 
 #[test]
 fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
-    let commits: Vec<_> = (1..=MAX_REVISIONS + 1).map(|number| format!("{number:040x}")).collect();
-    let facts: Vec<_> = (1_i64..)
+    let commits: Vec<_> = (1..=MAX_REVISIONS).map(|number| format!("{number:040x}")).collect();
+    let mut facts: Vec<_> = (1_i64..)
         .zip(&commits)
         .map(|(minute, commit)| say("apps", minute, commit, "Progressing", CHECKED))
         .collect();
+    // What is derived of all of them is the same of those that are kept.
+    facts.truncate(MAX_REVISIONS - 2);
+    let [applied, blocked] = [&commits[MAX_REVISIONS - 2], &commits[MAX_REVISIONS - 1]];
+    facts.extend([
+        history(&[(blocked, &[applied])]),
+        say("apps", 20_001, applied, "Progressing", "Deployment/shop/web configured"),
+        say("apps", 20_002, applied, "ReconciliationSucceeded", FINISHED),
+        say("apps", 20_003, blocked, "HealthCheckCanceled", "Health checks canceled"),
+        say("apps", 20_004, blocked, "DependencyNotReady", "infra is not ready"),
+        // One too many, and late.
+        say("apps", 5_000, A, "Progressing", CHECKED),
+    ]);
     let brain = brain(policy(&[APPS]), &facts);
-    let state = |commit: &str| {
+    let stands = |commit: &str| {
         let query = Query::new("staging".parse().unwrap(), commit.parse().unwrap());
-        brain.status(&query, at(20_000)).unwrap().state
+        let status = brain.status(&query, at(30_000)).unwrap();
+        (status.state, status.reason)
     };
-    let (first, last) = (&commits[0], &commits[MAX_REVISIONS]);
-    assert_eq!((state(first), state(last)), (State::Pending, State::Healthy));
-    // A quarter goes at a time, so that it need not be done for each.
+    assert_eq!(stands(&commits[0]), (State::Pending, Reason::AncestryUnknown));
+    assert_eq!(stands(applied), (State::Applied, Reason::NotChecked));
+    assert_eq!(stands(blocked), (State::Pending, Reason::Blocked));
+    // A quarter goes at a time, so that it need not be done for each. Then comes the late one; two have
+    // two marks; and there is a sign of life.
     let observed = |fact: &Fact| matches!(fact.body, FactBody::Observed(_));
     let kept = brain.facts().filter(observed).count();
-    assert!((MAX_REVISIONS / 2..MAX_REVISIONS).contains(&kept), "{kept}");
+    assert_eq!(kept, MAX_REVISIONS / 4 * 3 + 4);
+}
+
+#[test]
+fn whichever_revision_is_taken_up_again_is_the_present_one() {
+    let commits: Vec<_> = (1..=40).map(|number| format!("{number:040x}")).collect();
+    for again in 0..commits.len() {
+        // Of each four at one instant.
+        let minutes = (4_i64..).map(|number| number / 4).zip(&commits);
+        let mut facts: Vec<_> = minutes
+            .map(|(minute, commit)| say("apps", minute, commit, "Progressing", CHECKED))
+            .collect();
+        let commit = &commits[again];
+        facts.push(say("apps", 50, commit, "Progressing", CHECKED));
+        let report = brain(policy(&[APPS]), &facts).reconcilers(&ReconcilerFilter::default());
+        assert_eq!(report.first().unwrap().commit, commit.parse().ok(), "{again}");
+    }
 }
 
 #[test]
@@ -381,6 +531,53 @@ fn what_was_done_before_a_parent_applied_a_change_again_does_not_count() {
     assert_eq!(state(&[&told, &again]), State::Pending);
     assert_eq!(state(&[&again, &told]), State::Pending);
     assert_eq!(state(&[&told, &again, &after]), State::Healthy);
+    let other = say("root", 9, A, "Progressing", "Kustomization/flux-system/other configured");
+    assert_eq!(state(&[&told, &[other]]), State::Healthy);
+    // What is done at the same instant may have begun before.
+    let applied = say("apps", 9, A, "Progressing", "Deployment/shop/web configured");
+    let [change, _] = again.map(unversioned);
+    assert_eq!(state(&[&told, &[change, unversioned(applied)]]), State::Pending);
+}
+
+#[test]
+fn what_was_done_by_a_former_definition_does_not_count_at_a_later_commit_either() {
+    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    let other = "Deployment/shop/other configured";
+    let facts = [
+        history(&[(B, &[A]), (C, &[B])]),
+        say("root", 1, A, "Progressing", other),
+        // It is ahead of its parent, which brings the definition of B only then.
+        say("apps", 8, C, "Progressing", CHECKED),
+        say("root", 10, B, "Progressing", "Kustomization/flux-system/apps configured"),
+        say("root", 20, C, "Progressing", other),
+    ];
+    let state = |facts: &[Fact]| {
+        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
+        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+        let status = brain(both, facts).status(&query, at(30)).unwrap();
+        status.reconcilers.first().unwrap().state
+    };
+    assert_eq!(state(&facts[..3]), State::Healthy);
+    assert_eq!(state(&facts), State::Pending);
+}
+
+/// The definition of a later commit takes nothing from what was applied of an earlier one.
+#[test]
+fn what_was_applied_before_a_later_definition_stays_applied() {
+    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+    let other = "Deployment/shop/other configured";
+    let facts = [
+        history(&[(B, &[A]), (C, &[B])]),
+        say("root", 9, B, "Progressing", other),
+        say("apps", 10, B, "Progressing", other),
+        say("apps", 20, C, "Progressing", CHECKED),
+        say("root", 30, C, "Progressing", "Kustomization/flux-system/apps configured"),
+    ];
+    let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let status = brain(both, &facts).status(&query, at(31)).unwrap();
+    let apps = status.reconcilers.first().unwrap();
+    assert_eq!((apps.state, apps.via), (State::Applied, B.parse().ok()));
 }
 
 #[test]
@@ -410,6 +607,19 @@ fn of_one_that_only_its_parent_named_nothing_is_known() {
     assert_eq!(known, [web, ("apps", Verdict::Unknown, State::Pending, &None)]);
 }
 
+/// Nothing that is kept would tell of it.
+#[test]
+fn what_is_applied_of_no_revision_is_not_taken_for_a_child() {
+    let line = "Kustomization/flux-system/apps configured";
+    let applied = |commit| say_as("Kustomization", "root", "root", 1, commit, "Progressing", line);
+    let known = |commit| {
+        let reports =
+            brain(policy(&[]), &[applied(commit)]).reconcilers(&ReconcilerFilter::default());
+        reports.iter().map(|report| report.reconciler.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((known(A), known("")), (vec!["apps".into(), "root".into()], vec!["root".into()]));
+}
+
 #[test]
 fn of_two_later_commits_at_one_instant_the_lesser_id_decides() {
     let (lesser, greater) = (format!("{B:.39}0"), format!("{B:.39}1"));
@@ -425,6 +635,63 @@ fn of_two_later_commits_at_one_instant_the_lesser_id_decides() {
         let reconciler = status.reconcilers.first().unwrap();
         assert_eq!((reconciler.state, reconciler.via), (State::Healthy, lesser.parse().ok()));
     }
+}
+
+#[test]
+fn what_was_proved_at_the_instant_of_another_revision_does_not_count() {
+    let facts = [
+        say("apps", 5, A, "Progressing", CHECKED),
+        say("apps", 5, B, "Progressing", CHECKED),
+        say("apps", 6, A, "Progressing", "Deployment/shop/web configured"),
+    ];
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let state = |facts: &[Fact]| brain(policy(&[APPS]), facts).status(&query, at(7)).unwrap().state;
+    assert_eq!(state(&facts[..1]), State::Healthy);
+    assert_eq!(state(&facts), State::Applied);
+}
+
+#[test]
+fn a_cluster_that_was_never_heard_is_waited_for_though_others_are_healthy() {
+    let checked = [say("apps", 1, A, "Progressing", CHECKED)];
+    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let outcome = |reconcilers: &[&str]| {
+        brain(policy(reconcilers), &checked).status(&query, at(40)).unwrap().outcome
+    };
+    assert_eq!(outcome(&[APPS]), Outcome::Succeeded);
+    assert_eq!(outcome(&["staging/Kustomization/*/*"]), Outcome::Succeeded);
+    assert_eq!(outcome(&[APPS, "production/Kustomization/*/*"]), Outcome::InProgress);
+}
+
+#[test]
+fn what_a_person_names_is_not_known_by_that() {
+    let removed = FactBody::Removed { reconciler: APPS.parse().unwrap() };
+    let brain = brain(Policy::default(), &[Fact::new(at(0), removed)]);
+    assert!(brain.reconcilers(&ReconcilerFilter::default()).is_empty());
+}
+
+#[test]
+fn the_effects_of_several_calls_are_told_together() {
+    let mut all = Effects::default();
+    let mut brain = two_rollouts();
+    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let Watch::Waiting(id) = brain.watch(query, None, at(7)).unwrap() else {
+        panic!("B is under way");
+    };
+    for reason in ["HealthCheckFailed", "DependencyNotReady"] {
+        let said = say("apps", 8, B, reason, "web is not ready");
+        all.append(brain.apply(&said, at(8)));
+    }
+    let outcomes: Vec<_> = all.transitions.iter().map(|one| one.to.outcome).collect();
+    assert_eq!((all.changed, all.woken), (Changed::Knowledge, vec![id]));
+    assert_eq!(outcomes, [Outcome::Failed]);
+}
+
+#[test]
+fn an_environment_that_is_not_declared_is_an_error_if_others_are() {
+    let query = Query::new("production".parse().unwrap(), A.parse().unwrap());
+    let ask = |policy| brain(policy, &[]).status(&query, at(1)).map(|status| status.reason);
+    assert!(matches!(ask(policy(&[APPS])), Err(QueryError::EnvironmentUnknown { .. })));
+    assert_eq!(ask(Policy::default()), Ok(Reason::NoReconciler));
 }
 
 #[test]
@@ -467,6 +734,19 @@ fn where_a_body_is_wrong_is_told_with_the_path() {
     assert!(path(r#"{"a_1": [0, {"b": tru}]}"#).contains("(`a_1[1].b`)"));
     assert!(path(r#"{"metadata": {"ab": tru}}"#).contains(r#"(`metadata["ab"]`)"#));
     assert!(path(r#"{"": tru}"#).contains(r#"(`[""]`)"#));
+    // And what is there instead.
+    for (value, kind) in [
+        ("true", "a boolean"),
+        ("false", "a boolean"),
+        ("null", "null"),
+        ("-1", "a number"),
+        ("7", "a number"),
+        ("{}", "an object"),
+        ("[]", "an array"),
+    ] {
+        let error = path(&format!(r#"{{"reason": {value}}}"#));
+        assert!(error.contains(kind), "{error}");
+    }
 }
 
 #[test]
@@ -520,6 +800,28 @@ fn the_next_change_that_time_makes_is_known() {
     let deadline = brain.status(&query, at(7)).unwrap().deadline_at;
     assert!(deadline.is_some());
     assert_eq!(brain.next_change(&query, at(7)).unwrap(), deadline);
+    // Of all of them it is the nearest one.
+    assert_eq!(brain.next_deadline(), Some(at(30)));
+    assert_eq!(Brain::new(Policy::default()).next_deadline(), None);
+}
+
+#[test]
+fn for_a_day_after_its_deadline_a_rollout_hands_out_transitions() {
+    let day = TimeDelta::days(1);
+    let transitions = |after_deadline: TimeDelta| {
+        let mut brain = two_rollouts();
+        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+        let deadline = brain.status(&query, at(7)).unwrap().deadline_at.unwrap();
+        brain.expire(deadline);
+        let now = deadline + after_deadline;
+        brain.expire(now);
+        let checked = say("apps", 7, B, "Progressing", CHECKED);
+        let effects = brain.apply(&checked, now);
+        assert_eq!(brain.status(&query, now).unwrap().outcome, Outcome::Succeeded);
+        effects.transitions.iter().map(|one| one.to.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(transitions(day - TimeDelta::seconds(1)), [Outcome::Succeeded]);
+    assert!(transitions(day).is_empty());
 }
 
 #[test]

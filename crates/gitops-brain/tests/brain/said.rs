@@ -35,7 +35,7 @@ pub(crate) fn say(name: &str, minute: i64, commit: &str, reason: &str, message: 
 }
 
 /// The same of another kind of object, or of another life of one; without a commit, of no revision.
-/// Instead of a commit it can be the version of a chart.
+/// Instead of a commit it can be the version of a chart, or a revision that names no commit.
 pub(crate) fn say_as(
     kind: &str,
     name: &str,
@@ -48,7 +48,7 @@ pub(crate) fn say_as(
     let mut metadata = serde_json::Map::new();
     let revision = match commit {
         "" => None,
-        version if version.contains('+') => Some(version.to_owned()),
+        revision if revision.contains(['+', '@']) => Some(revision.to_owned()),
         commit => Some(format!("main@sha1:{commit}")),
     };
     metadata.extend(revision.map(|revision| ("revision".to_owned(), revision.into())));
@@ -69,6 +69,13 @@ pub(crate) fn say_as(
         Ingested::Fact(fact) => *fact,
         other => panic!("{other:?}"),
     }
+}
+
+/// The same of an object of which it is not told how often it was changed.
+pub(crate) fn unversioned(mut fact: Fact) -> Fact {
+    let FactBody::Observed(observed) = &mut fact.body else { panic!("{fact:?}") };
+    observed.resource_version = 0;
+    fact
 }
 
 pub(crate) const FINISHED: &str = "Reconciliation finished in 202.966872ms, next run in 10m0s";

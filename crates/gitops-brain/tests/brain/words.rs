@@ -1,8 +1,8 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    ClusterName, CommitId, Fact, FactBody, ObjectName, Policy, Query, Reason, Registration,
-    Require, Status,
+    ClusterName, CommitId, Fact, FactBody, MAX_MESSAGE_BYTES, ObjectName, Policy, Query, Reason,
+    Registration, Require, Status,
 };
 
 use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
@@ -89,6 +89,34 @@ fn why_a_reconciler_stands_where_it_does() {
     for (facts, message) in cases {
         assert_eq!(short(&status(policy(&[APPS]), facts, 20).message), message);
     }
+}
+
+/// An error without a revision is cleared by what is said of one, also at the same instant.
+#[test]
+fn trouble_is_present_until_a_revision_is_taken_up() {
+    let reason = |minute| {
+        let trouble = say("apps", minute, "", "BuildFailed", "no such file");
+        let failed = say("apps", 5, A, "BuildFailed", "accumulating resources");
+        status(policy(&[APPS]), &[ancestry(), failed, trouble], 9).reason
+    };
+    assert_eq!([4, 5, 6].map(reason), [Reason::Waiting, Reason::Waiting, Reason::Blocked]);
+}
+
+#[test]
+fn a_source_is_in_trouble_until_it_is_in_order() {
+    let source = |minute, commit, reason| {
+        say_as("GitRepository", "repo", "r", minute, commit, reason, "it happened")
+    };
+    let reason = |minute| {
+        let facts = [
+            ancestry(),
+            applied(A, 1),
+            source(5, A, "NewArtifact"),
+            source(minute, "", "GitOperationFailed"),
+        ];
+        status(policy(&[APPS]), &facts, 9).reason
+    };
+    assert_eq!([4, 5, 6].map(reason), [Reason::Waiting, Reason::Waiting, Reason::SourceTrouble]);
 }
 
 #[test]
@@ -212,12 +240,20 @@ fn what_can_be_done_about_it_is_told() {
 
 #[test]
 fn long_words_of_flux_are_cut() {
-    let long = "ä".repeat(400);
-    let failed = say("apps", 2, B, "HealthCheckFailed", &long);
-    let status = status(policy(&[APPS]), &[failed], 3);
+    let failed = |long: &str| {
+        let failed = say("apps", 2, B, "HealthCheckFailed", long);
+        let status = status(policy(&[APPS]), &[failed], 3);
+        let event = status.reconcilers.first().unwrap().event.clone().unwrap();
+        (short(&status.message), event.message)
+    };
     let quoted = format!("apps failed at B: HealthCheckFailed: {}…", "ä".repeat(250));
-    assert_eq!(short(&status.message), quoted);
-    assert_eq!(status.reconcilers.first().unwrap().event.as_ref().unwrap().message, long);
+    for length in [400, 8_000] {
+        let long = "ä".repeat(length);
+        assert_eq!(failed(&long), (quoted.clone(), long));
+    }
+    // What is longer still is not kept whole.
+    let (_, kept) = failed(&"ä".repeat(9_000));
+    assert_eq!(kept.len(), MAX_MESSAGE_BYTES);
 }
 
 /// What is the same but for times has the same version, and nothing else has.
@@ -227,6 +263,8 @@ fn a_version_is_of_all_that_matters() {
     let version = |facts: &[Fact], minute| status(policy(&[APPS]), facts, minute).version;
     let one = version(&heartbeats[..1], 5);
     assert_eq!(one, version(&heartbeats, 9), "nothing but a heartbeat came");
+    let waiting = |facts: &[Fact], minute| version(&[&[ancestry()], facts].concat(), minute);
+    assert_eq!(waiting(&heartbeats[..1], 5), waiting(&heartbeats, 9), "it says when that was");
     assert_eq!(one.to_string().len(), 16);
     let others = [
         vec![],
@@ -247,6 +285,9 @@ fn a_version_is_of_all_that_matters() {
 
 #[test]
 fn what_is_wrong_with_a_name_is_told_with_what_to_write() {
+    let apps: ObjectName = APPS.parse().unwrap();
+    let parts = (apps.cluster(), apps.kind(), apps.namespace(), apps.name());
+    assert_eq!(parts, ("staging", "Kustomization", "flux-system", "apps"));
     let error = ClusterName::new("Staging").unwrap_err();
     assert_eq!(error.code(), "cluster.malformed");
     assert!(error.to_string().contains("use up to 63 lower-case letters"), "{error}");

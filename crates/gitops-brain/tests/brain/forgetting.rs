@@ -4,14 +4,10 @@ use gitops_brain::{
     Brain, Change, Fact, FactBody, Query, Reason, ReconcilerFilter, Severity, State,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
-
-const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+use crate::said::{A, APPS, B, C, CHECKED, D, FINISHED, at, brain, history, policy, say, say_as};
 
 /// The line by which a Kustomization applies another one.
 const CONFIGURED: &str = "Kustomization/flux-system/apps configured";
-
-const D: &str = "d0d0ee4ff5ac8fed0f274da2d32d9442bc46bca1";
 
 /// A, then B, then C, then D.
 fn four_commits() -> Fact {

@@ -7,12 +7,10 @@ use gitops_brain::{
     Brain, Changed, Effects, Environment, Event, Fact, FactBody, HealthChecks, Ingested,
     MAX_RECONCILERS, MAX_REVISIONS, Outcome, Policy, Position, Query, QueryError, Reason,
     ReconcilerFilter, ReconcilerPolicy, Registration, Require, RolloutFilter, Selector, Severity,
-    State, Verdict, Watch, observe,
+    State, Watch, observe,
 };
 
-use crate::said::{
-    A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as, unversioned,
-};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
 
 fn registered(commit: &str, minute: i64, app: &str) -> Fact {
     let environment: gitops_brain::EnvironmentName = "staging".parse().unwrap();
@@ -313,41 +311,6 @@ fn a_status_tells_what_was_said_of_the_revision_that_decides() {
 }
 
 #[test]
-fn where_it_is_vouched_for_health_begins_with_the_first_success() {
-    let heartbeat = |minute| say("apps", minute, A, "ReconciliationSucceeded", FINISHED);
-    let healthy_at = |health_checks| {
-        let mut policy = policy(&[APPS]);
-        for environment in policy.environments.values_mut() {
-            environment.health_checks = health_checks;
-        }
-        let facts = [heartbeat(2), heartbeat(12), say("apps", 12, A, "Progressing", CHECKED)];
-        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
-        let status = brain(policy, &facts).status(&query, at(20)).unwrap();
-        status.reconcilers.first().unwrap().healthy_at
-    };
-    assert_eq!(healthy_at(HealthChecks::Enabled), Some(at(2)));
-    assert_eq!(healthy_at(HealthChecks::Inferred), Some(at(12)));
-}
-
-#[test]
-fn a_success_without_a_check_proves_nothing_later_either() {
-    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
-    let success = |minute, commit| say("apps", minute, commit, "ReconciliationSucceeded", FINISHED);
-    let facts = [
-        say("apps", 1, B, "Progressing", CHECKED),
-        // It does not wait any more,
-        say("apps", 2, A, "Progressing", "Deployment/shop/web configured"),
-        success(3, A),
-        success(4, C),
-        // and then it does.
-        say("apps", 9, C, "Progressing", CHECKED),
-    ];
-    let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
-    let status = brain(policy(&[APPS]), &facts).status(&query, at(20)).unwrap();
-    assert_eq!(status.reconcilers.first().unwrap().healthy_at, Some(at(9)));
-}
-
-#[test]
 fn words_are_written_as_they_are_told_in_other_languages() {
     fn same<T: serde::Serialize + std::fmt::Display>(all: &[T]) {
         for one in all {
@@ -359,102 +322,6 @@ fn words_are_written_as_they_are_told_in_other_languages() {
     same(&[State::Pending, State::Applied, State::Healthy, State::Failed]);
     same(&[Outcome::InProgress, Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut]);
     same(&[Reason::Waiting, Reason::NeverHeard, Reason::RolledBack, Reason::TimedOut]);
-}
-
-/// What is known of its health checks by what it said.
-#[track_caller]
-fn verdict(facts: &[Fact]) -> Verdict {
-    let reports = brain(policy(&[APPS]), facts).reconcilers(&ReconcilerFilter::default());
-    reports.first().unwrap().health_checks.verdict
-}
-
-#[test]
-fn whether_one_waits_for_health_is_what_the_newest_sign_says() {
-    let applied = |minute, commit: &str| {
-        [
-            say("apps", minute, commit, "Progressing", "Deployment/shop/web configured"),
-            say("apps", minute + 1, commit, "ReconciliationSucceeded", FINISHED),
-        ]
-    };
-    let failed = |minute| say("apps", minute, B, "HealthCheckFailed", "timeout waiting for web");
-    let checked = |minute| say("apps", minute, B, "Progressing", CHECKED);
-    assert_eq!(verdict(&[failed(1)]), Verdict::Checks);
-    assert_eq!(verdict(&[checked(1)]), Verdict::Checks);
-    assert_eq!(verdict(&applied(1, A)), Verdict::DoesNotCheck);
-    let then = |facts: &[Fact]| verdict(&[&applied(1, A), facts].concat());
-    assert_eq!(then(&[failed(10)]), Verdict::Checks);
-    assert_eq!(then(&[checked(10)]), Verdict::Checks);
-    // What failed before its check says nothing of one.
-    let built = |commit| say("apps", 10, commit, "BuildFailed", "accumulating resources");
-    assert_eq!(then(&[built(A)]), Verdict::DoesNotCheck);
-    assert_eq!(then(&[built(B)]), Verdict::DoesNotCheck);
-    // Success after a failed check, without another: it does not wait any more.
-    let success = say("apps", 20, B, "ReconciliationSucceeded", FINISHED);
-    assert_eq!(then(&[failed(10), success]), Verdict::DoesNotCheck);
-    assert_eq!(verdict(&[&[failed(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
-    assert_eq!(verdict(&[&[checked(1)], &applied(10, A)[..]].concat()), Verdict::DoesNotCheck);
-    // The newest of several signs is what counts.
-    let signs = [
-        &applied(1, A)[..],
-        &[checked(10)],
-        &applied(20, "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1"),
-    ];
-    assert_eq!(verdict(&signs.concat()), Verdict::DoesNotCheck);
-    // A success that comes late was the first one: the check is newer than that.
-    let late = say("apps", 2, A, "ReconciliationSucceeded", FINISHED);
-    let [change, _] = applied(1, A);
-    let again = say("apps", 20, A, "ReconciliationSucceeded", FINISHED);
-    let facts = [change, again, checked(10), late];
-    assert_eq!(verdict(&facts[..3]), Verdict::DoesNotCheck);
-    assert_eq!(verdict(&facts), Verdict::Checks);
-}
-
-#[test]
-fn what_is_taken_up_again_after_its_check_ended_shows_nothing() {
-    let ends = [
-        ("HealthCheckFailed", "timeout waiting for web"),
-        ("HealthCheckCanceled", "Health checks canceled due to new reconciliation"),
-        ("PruneFailed", "pruning failed"),
-    ];
-    for (reason, message) in ends {
-        let facts = [
-            say("apps", 1, A, "Progressing", "Deployment/shop/web configured"),
-            say("apps", 2, A, reason, message),
-            say("apps", 10, B, "Progressing", CHECKED),
-            say("apps", 10, B, "ReconciliationSucceeded", FINISHED),
-            // With nothing left to apply, it says nothing of its check.
-            say("apps", 20, A, "ReconciliationSucceeded", FINISHED),
-        ];
-        assert_eq!(verdict(&facts), Verdict::Checks, "{reason}");
-    }
-}
-
-#[test]
-fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did() {
-    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
-    const D: &str = "d0d0ee4ff5ac8fed0f274da2d32d9442bc46bca1";
-    let failed = |minute| say("apps", minute, A, "HealthCheckFailed", "timeout waiting for web");
-    let state = |last: &[Fact]| {
-        let facts = [
-            history(&[(A, &[C]), (D, &[C])]),
-            failed(1),
-            say("apps", 3, B, "Progressing", CHECKED),
-            say("apps", 4, A, "Progressing", "Deployment/shop/web configured"),
-            say("apps", 5, C, "ReconciliationSucceeded", FINISHED),
-        ];
-        let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
-        let brain = brain(policy(&[APPS]), &[&facts, last].concat());
-        brain.status(&query, at(10)).unwrap().state
-    };
-    assert_eq!(state(&[]), State::Healthy);
-    // If one failed right before the success, it was no success of one that waits.
-    assert_eq!(state(&[failed(9)]), State::Failed);
-    // One that failed once failed then, whatever it does later.
-    let does_not_wait = [
-        say("apps", 8, D, "Progressing", "Deployment/shop/web configured"),
-        say("apps", 9, D, "ReconciliationSucceeded", FINISHED),
-    ];
-    assert_eq!(state(&does_not_wait), State::Healthy);
 }
 
 #[test]
@@ -506,118 +373,6 @@ fn whichever_revision_is_taken_up_again_is_the_present_one() {
         let report = brain(policy(&[APPS]), &facts).reconcilers(&ReconcilerFilter::default());
         assert_eq!(report.first().unwrap().commit, commit.parse().ok(), "{again}");
     }
-}
-
-#[test]
-fn what_was_done_before_a_parent_applied_a_change_again_does_not_count() {
-    let line = "Kustomization/flux-system/apps configured";
-    let told = [
-        say("root", 1, A, "Progressing", line),
-        say("root", 2, A, "Progressing", CHECKED),
-        say("apps", 3, A, "Progressing", "Deployment/shop/web configured"),
-        say("apps", 4, A, "Progressing", CHECKED),
-    ];
-    // Somebody had changed it by hand.
-    let again =
-        [say("root", 9, A, "Progressing", line), say("root", 10, A, "Progressing", CHECKED)];
-    let after = [say("apps", 11, A, "Progressing", CHECKED)];
-    let state = |facts: &[&[Fact]]| {
-        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
-        let status = brain(both, &facts.concat()).status(&query, at(12)).unwrap();
-        status.reconcilers.first().unwrap().state
-    };
-    assert_eq!(state(&[&told]), State::Healthy);
-    assert_eq!(state(&[&told, &again]), State::Pending);
-    assert_eq!(state(&[&again, &told]), State::Pending);
-    assert_eq!(state(&[&told, &again, &after]), State::Healthy);
-    let other = say("root", 9, A, "Progressing", "Kustomization/flux-system/other configured");
-    assert_eq!(state(&[&told, &[other]]), State::Healthy);
-    // What is done at the same instant may have begun before.
-    let applied = say("apps", 9, A, "Progressing", "Deployment/shop/web configured");
-    let [change, _] = again.map(unversioned);
-    assert_eq!(state(&[&told, &[change, unversioned(applied)]]), State::Pending);
-}
-
-#[test]
-fn what_was_done_by_a_former_definition_does_not_count_at_a_later_commit_either() {
-    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
-    let other = "Deployment/shop/other configured";
-    let facts = [
-        history(&[(B, &[A]), (C, &[B])]),
-        say("root", 1, A, "Progressing", other),
-        // It is ahead of its parent, which brings the definition of B only then.
-        say("apps", 8, C, "Progressing", CHECKED),
-        say("root", 10, B, "Progressing", "Kustomization/flux-system/apps configured"),
-        say("root", 20, C, "Progressing", other),
-    ];
-    let state = |facts: &[Fact]| {
-        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
-        let status = brain(both, facts).status(&query, at(30)).unwrap();
-        status.reconcilers.first().unwrap().state
-    };
-    assert_eq!(state(&facts[..3]), State::Healthy);
-    assert_eq!(state(&facts), State::Pending);
-}
-
-/// The definition of a later commit takes nothing from what was applied of an earlier one.
-#[test]
-fn what_was_applied_before_a_later_definition_stays_applied() {
-    const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
-    let other = "Deployment/shop/other configured";
-    let facts = [
-        history(&[(B, &[A]), (C, &[B])]),
-        say("root", 9, B, "Progressing", other),
-        say("apps", 10, B, "Progressing", other),
-        say("apps", 20, C, "Progressing", CHECKED),
-        say("root", 30, C, "Progressing", "Kustomization/flux-system/apps configured"),
-    ];
-    let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
-    let status = brain(both, &facts).status(&query, at(31)).unwrap();
-    let apps = status.reconcilers.first().unwrap();
-    assert_eq!((apps.state, apps.via), (State::Applied, B.parse().ok()));
-}
-
-#[test]
-fn what_speaks_after_its_parent_deleted_it_is_there() {
-    let line = "Kustomization/flux-system/apps deleted";
-    let heard = |minute| say("apps", minute, A, "Progressing", CHECKED);
-    let is_deleted = |minute| {
-        let facts = [heard(1), say("root", 5, B, "Progressing", line), heard(minute)];
-        let reports = brain(policy(&[APPS]), &facts).reconcilers(&ReconcilerFilter::default());
-        reports.iter().any(|one| one.reconciler.name() == "apps" && one.deleted)
-    };
-    assert_eq!([3, 5, 7].map(is_deleted), [true, false, false]);
-}
-
-#[test]
-fn of_one_that_only_its_parent_named_nothing_is_known() {
-    let line = "Kustomization/flux-system/apps created\nHelmRelease/flux-system/web created";
-    let brain = brain(policy(&[APPS]), &[say("root", 1, A, "Progressing", line)]);
-    let reports = brain.reconcilers(&ReconcilerFilter::default());
-    let known: Vec<_> = reports
-        .iter()
-        .map(|one| (one.reconciler.name(), one.health_checks.verdict, one.state, &one.head))
-        .filter(|(name, ..)| *name != "root")
-        .collect();
-    // A HelmRelease waits, unless somebody says otherwise.
-    let web = ("web", Verdict::Checks, State::Pending, &None);
-    assert_eq!(known, [web, ("apps", Verdict::Unknown, State::Pending, &None)]);
-}
-
-/// Nothing that is kept would tell of it.
-#[test]
-fn what_is_applied_of_no_revision_is_not_taken_for_a_child() {
-    let line = "Kustomization/flux-system/apps configured";
-    let applied = |commit| say_as("Kustomization", "root", "root", 1, commit, "Progressing", line);
-    let known = |commit| {
-        let reports =
-            brain(policy(&[]), &[applied(commit)]).reconcilers(&ReconcilerFilter::default());
-        reports.iter().map(|report| report.reconciler.name().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!((known(A), known("")), (vec!["apps".into(), "root".into()], vec!["root".into()]));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use serde_json::json;
 pub(crate) const APPS: &str = "staging/Kustomization/flux-system/apps";
 pub(crate) const A: &str = "5394cb7f48332b2de7c17dd8b8384bbc84b7e738";
 pub(crate) const B: &str = "84539404ff5ac8fed0f274da2d32d9442bc46bca";
+pub(crate) const C: &str = "c0ffee4ff5ac8fed0f274da2d32d9442bc46bca1";
+pub(crate) const D: &str = "d0d0ee4ff5ac8fed0f274da2d32d9442bc46bca1";
 
 pub(crate) fn at(minutes: i64) -> DateTime<Utc> {
     "2026-11-23T13:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)

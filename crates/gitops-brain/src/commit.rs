@@ -378,7 +378,8 @@ mod tests {
         }
         let long = "a".repeat(65);
         let umlauts = "ä".repeat(20);
-        for text in ["", "HEAD", "abc ", "main", &long, &umlauts] {
+        let misspelt = SHA1.replace('b', "g");
+        for text in ["", "HEAD", "abc ", "main", &long, &umlauts, &misspelt] {
             assert_eq!(code(text), "commit.malformed", "{text}");
         }
         // Those that stand beside the digits and the letters.

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for bad in ["", "30", "m", "-1s", "1.5h", "30 m", "1w", "99999999999999999999s", "3651d"] {
+        let long = ["99999999999999999999s", "4000d", "3651d"];
+        for bad in ["", "30", "m", "-1s", "1.5h", "30 m", "1w"].into_iter().chain(long) {
             let error = parse_duration(bad).unwrap_err();
             assert_eq!(error.code(), "duration.malformed");
             assert!(error.to_string().contains(bad), "{error}");

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use gitops_brain::{
     Ancestry, Brain, Changed, Contains, Effects, Environment, EnvironmentName, Fact, FactBody,
-    Outcome, Parents, Policy, Query, ReconcilerFilter, Registration, Require, Settlement, State,
+    Outcome, Parents, Policy, ReconcilerFilter, Registration, Require, Settlement, State,
 };
 use serde_json::json;
 
 use crate::said::{
-    A, APPS, B, CHECKED, FINISHED, at, brain, history, parents, policy, say, say_as,
+    A, APPS, B, CHECKED, FINISHED, at, brain, changed, history, parents, policy, query, say, say_as,
 };
 
 fn staging() -> EnvironmentName {
@@ -64,10 +64,9 @@ fn a_heartbeat_after_something_else_is_news() {
     news(&say("root", 5, A, "Progressing", line));
     // The same artifact of another commit.
     let of = |minute, commit| {
-        let mut said = heartbeat(minute, commit);
-        let FactBody::Observed(observed) = &mut said.body else { panic!("{said:?}") };
-        observed.origin_revision = observed.revision.replace("latest@sha256:c0ffee".into());
-        said
+        changed(heartbeat(minute, commit), |observed| {
+            observed.origin_revision = observed.revision.replace("latest@sha256:c0ffee".into());
+        })
     };
     let artifact = brain(policy(&[APPS]), &[of(1, A), of(2, A)]);
     assert_eq!(artifact.preview(&of(12, A)), Changed::LastHeard);
@@ -194,9 +193,10 @@ fn what_is_said_at_one_instant_is_news_if_any_of_it_is() {
     // Greater words, and a greater name of the revision.
     let mut brain = steady();
     for (line, branch) in [("api", "dev"), ("web", "main")] {
-        let mut said = say("apps", 9, A, "Progressing", &format!("Deployment/shop/{line} created"));
-        let FactBody::Observed(observed) = &mut said.body else { panic!("{said:?}") };
-        observed.revision = Some(format!("{branch}@sha1:{A}").into());
+        let said = say("apps", 9, A, "Progressing", &format!("Deployment/shop/{line} created"));
+        let said = changed(said, |observed| {
+            observed.revision = Some(format!("{branch}@sha1:{A}").into());
+        });
         assert_eq!(changes(&mut brain, &said), Changed::Knowledge, "{branch}");
     }
 }
@@ -427,12 +427,12 @@ fn a_registration_is_news_if_anything_in_it_is() {
         let mut brain = Brain::new(Policy::default());
         changes(&mut brain, &told(5, first));
         changes(&mut brain, &told(5, second));
-        brain.status(&Query::new(staging(), A.parse().unwrap()), at(10)).unwrap().timeout_seconds
+        brain.status(&query(A), at(10)).unwrap().timeout_seconds
     };
     // Always the same one: releases that choose differently would tell different stories.
     assert_eq!(chosen(&shorter, &longer), Some(9_000));
     assert_eq!(chosen(&longer, &shorter), Some(9_000));
-    let query = Query::new(staging(), A.parse().unwrap());
+    let query = query(A);
     let status = brain.status(&query, at(10)).unwrap();
     assert_eq!((status.registered_at, status.require), (Some(at(3)), Require::Healthy));
     assert_eq!(status.reconcilers.len(), 2);

@@ -1,11 +1,13 @@
 //! Releases whose chart is a folder of the gitops repository.
 
 use gitops_brain::{
-    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, MAX_REVISIONS, Query,
-    Reason, Registration, State, Watch,
+    Ancestry, Brain, Changed, Contains, EnvironmentName, Fact, FactBody, MAX_REVISIONS, Reason,
+    Registration, State,
 };
 
-use crate::said::{A, APPS, B, CHECKED, at, brain, history, parents, policy, say, say_as};
+use crate::said::{
+    A, APPS, B, CHECKED, at, brain, history, parents, policy, query, say, say_as, waits,
+};
 
 const WEB: &str = "staging/HelmRelease/flux-system/web";
 
@@ -18,10 +20,6 @@ fn of_b() -> String {
     format!("0.1.0+{}", &B[..12])
 }
 
-fn query() -> Query {
-    Query::new("staging".parse().unwrap(), B.parse().unwrap())
-}
-
 fn registered(minute: i64) -> Fact {
     let environment: EnvironmentName = "staging".parse().unwrap();
     let declared = policy(&[WEB]).of(&environment);
@@ -30,16 +28,14 @@ fn registered(minute: i64) -> Fact {
 }
 
 fn state(brain: &Brain) -> State {
-    brain.status(&query(), at(20)).unwrap().state
+    brain.status(&query(B), at(20)).unwrap().state
 }
 
 #[test]
 fn who_waits_is_woken_when_it_is_known_of_which_commit_a_chart_was_made() {
     let mut brain = brain(policy(&[WEB]), &[release(1, &of_b())]);
     assert_eq!(state(&brain), State::Pending);
-    let Watch::Waiting(id) = brain.watch(query(), None, at(2)).unwrap() else {
-        panic!("nobody has named B");
-    };
+    let id = waits(&mut brain, query(B), at(2));
     // Another reconciler tells that there is such a commit, and nothing of the release.
     let told = say("apps", 3, B, "Progressing", CHECKED);
     let effects = brain.apply(&told, at(3));
@@ -76,7 +72,7 @@ fn a_release_that_went_back_to_an_older_chart_is_rolled_back() {
     let told = history(&[(B, &[A]), (A, &[])]);
     let of_a = format!("0.1.0+{}", &A[..12]);
     let brain = brain(policy(&[WEB]), &[told, release(1, &of_b()), release(2, &of_a)]);
-    let status = brain.status(&query(), at(3)).unwrap();
+    let status = brain.status(&query(B), at(3)).unwrap();
     assert_eq!((status.state, status.reason), (State::Pending, Reason::RolledBack));
 }
 
@@ -87,7 +83,7 @@ fn of_two_charts_at_one_instant_the_same_one_counts_in_either_order() {
     let [first, second] = facts;
     let other = brain(policy(&[WEB]), &[second, first]);
     let head =
-        |brain: &Brain| brain.status(&query(), at(2)).unwrap().reconcilers.swap_remove(0).head;
+        |brain: &Brain| brain.status(&query(B), at(2)).unwrap().reconcilers.swap_remove(0).head;
     assert_eq!(head(&one), Some(of_b()));
     assert_eq!(head(&other), head(&one));
     assert!(one == other);
@@ -98,7 +94,7 @@ fn what_a_chart_does_not_tell_is_said() {
     let message = |name, version| {
         let web = say_as("HelmRelease", "web", "w", 1, version, "UpgradeSucceeded", "upgraded");
         let apps = say("apps", 1, A, "Progressing", CHECKED);
-        let status = brain(policy(&[name]), &[web, apps]).status(&query(), at(20)).unwrap();
+        let status = brain(policy(&[name]), &[web, apps]).status(&query(B), at(20)).unwrap();
         (status.message, status.remedy.unwrap())
     };
     let (unknown, remedy) = message(WEB, "0.1.0+c0ffee4ff5ac");

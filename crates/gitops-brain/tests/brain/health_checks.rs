@@ -1,8 +1,8 @@
 //! Whether a reconciler waits for health, by what it said.
 
-use gitops_brain::{Fact, HealthChecks, Query, ReconcilerFilter, State, Verdict};
+use gitops_brain::{Fact, HealthChecks, ReconcilerFilter, State, Verdict};
 
-use crate::said::{A, APPS, B, C, CHECKED, D, FINISHED, at, brain, history, policy, say};
+use crate::said::{A, APPS, B, C, CHECKED, D, FINISHED, at, brain, history, policy, query, say};
 
 /// What is known of its health checks by what it said.
 #[track_caller]
@@ -79,7 +79,7 @@ fn a_check_may_have_failed_at_any_time_between_the_first_and_the_last_that_did()
             say("apps", 4, A, "Progressing", "Deployment/shop/web configured"),
             say("apps", 5, C, "ReconciliationSucceeded", FINISHED),
         ];
-        let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
+        let query = query(C);
         let brain = brain(policy(&[APPS]), &[&facts, last].concat());
         brain.status(&query, at(10)).unwrap().state
     };
@@ -103,7 +103,7 @@ fn where_it_is_vouched_for_health_begins_with_the_first_success() {
             environment.health_checks = health_checks;
         }
         let facts = [heartbeat(2), heartbeat(12), say("apps", 12, A, "Progressing", CHECKED)];
-        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+        let query = query(A);
         let status = brain(policy, &facts).status(&query, at(20)).unwrap();
         status.reconcilers.first().unwrap().healthy_at
     };
@@ -123,7 +123,7 @@ fn a_success_without_a_check_proves_nothing_later_either() {
         // and then it does.
         say("apps", 9, C, "Progressing", CHECKED),
     ];
-    let query = Query::new("staging".parse().unwrap(), C.parse().unwrap());
+    let query = query(C);
     let status = brain(policy(&[APPS]), &facts).status(&query, at(20)).unwrap();
     assert_eq!(status.reconcilers.first().unwrap().healthy_at, Some(at(9)));
 }

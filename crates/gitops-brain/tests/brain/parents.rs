@@ -1,8 +1,17 @@
 //! Kustomizations that apply others.
 
-use gitops_brain::{Fact, Query, ReconcilerFilter, State, Verdict};
+use gitops_brain::{Fact, ReconcilerFilter, ReconcilerStatus, State, Verdict};
 
-use crate::said::{A, APPS, B, C, CHECKED, at, brain, history, policy, say, say_as, unversioned};
+use crate::said::{
+    A, APPS, B, C, CHECKED, at, brain, history, policy, query, say, say_as, unversioned,
+};
+
+/// Where the child stands with a commit, if both are expected.
+fn child(facts: &[Fact], commit: &str) -> ReconcilerStatus {
+    let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
+    let status = brain(both, facts).status(&query(commit), at(30)).unwrap();
+    status.reconcilers.into_iter().next().unwrap()
+}
 
 #[test]
 fn what_was_done_before_a_parent_applied_a_change_again_does_not_count() {
@@ -17,12 +26,7 @@ fn what_was_done_before_a_parent_applied_a_change_again_does_not_count() {
     let again =
         [say("root", 9, A, "Progressing", line), say("root", 10, A, "Progressing", CHECKED)];
     let after = [say("apps", 11, A, "Progressing", CHECKED)];
-    let state = |facts: &[&[Fact]]| {
-        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-        let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
-        let status = brain(both, &facts.concat()).status(&query, at(12)).unwrap();
-        status.reconcilers.first().unwrap().state
-    };
+    let state = |facts: &[&[Fact]]| child(&facts.concat(), A).state;
     assert_eq!(state(&[&told]), State::Healthy);
     assert_eq!(state(&[&told, &again]), State::Pending);
     assert_eq!(state(&[&again, &told]), State::Pending);
@@ -46,14 +50,8 @@ fn what_was_done_by_a_former_definition_does_not_count_at_a_later_commit_either(
         say("root", 10, B, "Progressing", "Kustomization/flux-system/apps configured"),
         say("root", 20, C, "Progressing", other),
     ];
-    let state = |facts: &[Fact]| {
-        let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-        let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
-        let status = brain(both, facts).status(&query, at(30)).unwrap();
-        status.reconcilers.first().unwrap().state
-    };
-    assert_eq!(state(&facts[..3]), State::Healthy);
-    assert_eq!(state(&facts), State::Pending);
+    assert_eq!(child(&facts[..3], B).state, State::Healthy);
+    assert_eq!(child(&facts, B).state, State::Pending);
 }
 
 /// The definition of a later commit takes nothing from what was applied of an earlier one.
@@ -67,10 +65,7 @@ fn what_was_applied_before_a_later_definition_stays_applied() {
         say("apps", 20, C, "Progressing", CHECKED),
         say("root", 30, C, "Progressing", "Kustomization/flux-system/apps configured"),
     ];
-    let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
-    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
-    let status = brain(both, &facts).status(&query, at(31)).unwrap();
-    let apps = status.reconcilers.first().unwrap();
+    let apps = child(&facts, A);
     assert_eq!((apps.state, apps.via), (State::Applied, B.parse().ok()));
 }
 

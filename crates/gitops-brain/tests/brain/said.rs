@@ -1,7 +1,10 @@
 //! What Kustomizations of one cluster say, and brains that heard it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gitops_brain::{Ancestry, Brain, Fact, FactBody, Ingested, Parents, Policy, observe};
+use gitops_brain::{
+    Ancestry, Brain, Fact, FactBody, Ingested, Observation, Parents, Policy, Query, Watch, WatchId,
+    observe,
+};
 use serde_json::json;
 
 pub(crate) const APPS: &str = "staging/Kustomization/flux-system/apps";
@@ -66,18 +69,28 @@ pub(crate) fn say_as(
         "message": message, "metadata": metadata, "timestamp": at(minute),
         "reportingController": "kustomize-controller",
     });
+    took_in(&event, at(minute))
+}
+
+/// What is taken in of a body that the cluster `staging` sends.
+pub(crate) fn took_in(body: &serde_json::Value, now: DateTime<Utc>) -> Fact {
     let cluster = "staging".parse().unwrap();
-    match observe(&cluster, event.to_string().as_bytes(), at(minute)).unwrap() {
+    match observe(&cluster, body.to_string().as_bytes(), now).unwrap() {
         Ingested::Fact(fact) => *fact,
         other => panic!("{other:?}"),
     }
 }
 
-/// The same of an object of which it is not told how often it was changed.
-pub(crate) fn unversioned(mut fact: Fact) -> Fact {
+/// What was said, with something of it changed.
+pub(crate) fn changed(mut fact: Fact, change: impl FnOnce(&mut Observation)) -> Fact {
     let FactBody::Observed(observed) = &mut fact.body else { panic!("{fact:?}") };
-    observed.resource_version = 0;
+    change(observed);
     fact
+}
+
+/// The same of an object of which it is not told how often it was changed.
+pub(crate) fn unversioned(fact: Fact) -> Fact {
+    changed(fact, |observed| observed.resource_version = 0)
 }
 
 pub(crate) const FINISHED: &str = "Reconciliation finished in 202.966872ms, next run in 10m0s";
@@ -87,4 +100,18 @@ pub(crate) fn brain(policy: Policy, facts: &[Fact]) -> Brain {
     let mut brain = Brain::new(policy);
     brain.load(facts.iter().cloned());
     brain
+}
+
+/// A commit in the environment `staging`.
+pub(crate) fn query(commit: &str) -> Query {
+    Query::new("staging".parse().unwrap(), commit.parse().unwrap())
+}
+
+/// Waits for what is not there yet.
+#[track_caller]
+pub(crate) fn waits(brain: &mut Brain, query: Query, now: DateTime<Utc>) -> WatchId {
+    match brain.watch(query, None, now).unwrap() {
+        Watch::Waiting(id) => id,
+        other => panic!("it is settled: {other:?}"),
+    }
 }

@@ -1,14 +1,14 @@
 //! What a status says in sentences.
 
 use gitops_brain::{
-    ClusterName, CommitId, Fact, FactBody, MAX_MESSAGE_BYTES, ObjectName, Policy, Query, Reason,
+    ClusterName, CommitId, Fact, FactBody, MAX_MESSAGE_BYTES, ObjectName, Policy, Reason,
     Registration, Require, Status,
 };
 
-use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, say, say_as};
+use crate::said::{A, APPS, B, CHECKED, FINISHED, at, brain, history, policy, query, say, say_as};
 
 fn status(policy: Policy, facts: &[Fact], minute: i64) -> Status {
-    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let query = query(B);
     brain(policy, facts).status(&query, at(minute)).unwrap()
 }
 
@@ -121,7 +121,7 @@ fn a_source_is_in_trouble_until_it_is_in_order() {
 
 #[test]
 fn where_it_is_enough_to_be_applied_that_is_what_is_said() {
-    let query = Query::new("staging".parse().unwrap(), B.parse().unwrap());
+    let query = query(B);
     let brain = brain(policy(&[APPS]), &[applied(B, 1)]);
     let status = brain.status(&query.require(Require::Applied), at(2)).unwrap();
     assert_eq!(
@@ -132,7 +132,7 @@ fn where_it_is_enough_to_be_applied_that_is_what_is_said() {
 
 #[test]
 fn a_later_commit_that_decides_is_named() {
-    let query = Query::new("staging".parse().unwrap(), A.parse().unwrap());
+    let query = query(A);
     let facts = [ancestry(), say("apps", 1, B, "Progressing", CHECKED)];
     let status = brain(policy(&[APPS]), &facts).status(&query, at(2)).unwrap();
     assert_eq!(short(&status.message), "apps is healthy at B, which contains this commit");

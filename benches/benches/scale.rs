@@ -1,6 +1,11 @@
 //! How the brain grows: from a thousand to a million pairs of a commit and a reconciler, every tenth commit
 //! a merge. What one thing costs must depend on how much it touches, not on how much there is.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark that prints its report")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark that prints its report"
+)]
 
 use std::{
     hint::black_box,
@@ -30,6 +35,10 @@ const SIZES: [(u64, u64); 9] = [
 /// How often each thing is done; the median counts.
 const ROUNDS: usize = 401;
 
+/// How often each size is measured; the median counts. All take turns, so that a busy moment of the
+/// machine hits all alike.
+const TURNS: usize = 5;
+
 /// What is measured, how it may grow from the fewest commits to the most, and its unit. The processor's
 /// caches make what is spread over more memory slower, by a factor that does not grow further.
 const FIGURES: [(&str, f64, &str); 7] = [
@@ -58,7 +67,13 @@ fn main() {
     let sizes = if whole { &SIZES[..] } else { &[(2, 100)] };
     let names = FIGURES.map(|(name, ..)| name).join(" | ");
     println!("| reconcilers | commits | {names} |\n|--:|--:{}|", "|--:".repeat(FIGURES.len()));
-    let rows: Vec<_> = sizes.iter().map(|size| (size.0, apart(size.0, size.1))).collect();
+    let turns: Vec<Vec<Row>> =
+        (0..TURNS).map(|_| sizes.iter().map(|size| apart(size.0, size.1)).collect()).collect();
+    let rows: Vec<_> = sizes
+        .iter()
+        .enumerate()
+        .map(|(place, size)| (size.0, medians(turns.iter().map(|rows| rows[place]))))
+        .collect();
     for ((reconcilers, commits), (_, row)) in sizes.iter().zip(&rows) {
         let told: Vec<_> = FIGURES
             .iter()
@@ -80,6 +95,15 @@ fn apart(reconcilers: u64, commits: u64) -> Row {
     figures.try_into().unwrap()
 }
 
+/// The median of each figure.
+fn medians(rows: impl Iterator<Item = Row> + Clone) -> Row {
+    std::array::from_fn(|place| {
+        let mut figures: Vec<_> = rows.clone().map(|row| row[place]).collect();
+        figures.sort_unstable();
+        figures[figures.len() / 2]
+    })
+}
+
 /// How much each grew, and whether that was more than is claimed.
 fn conclude(rows: &[(u64, Row)]) {
     println!();
@@ -88,7 +112,7 @@ fn conclude(rows: &[(u64, Row)]) {
             let mut of = rows.iter().filter(|row| row.0 == reconcilers).map(|row| row.1);
             let first = of.next();
             let (Some(first), Some(last)) = (first, of.next_back()) else { return 0.0 };
-            #[expect(clippy::cast_precision_loss, clippy::indexing_slicing, reason = "small")]
+            #[expect(clippy::cast_precision_loss, reason = "small")]
             let growth = last[place] as f64 / first[place].max(1) as f64;
             growth
         });

@@ -116,7 +116,7 @@ name! {
 /// # Ok::<(), gitops_brain::NameError>(())
 /// ```
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ObjectName(Box<str>);
+pub struct ObjectName(Arc<str>);
 
 impl ObjectName {
     /// Checks the text `cluster/Kind/namespace/name` and takes it as a name.
@@ -152,7 +152,7 @@ impl ObjectName {
             text.push_str(part);
         }
         if is_part(kind) && is_part(namespace) && is_part(name) {
-            Ok(Self(text.into_boxed_str()))
+            Ok(Self(text.into()))
         } else {
             Err(Self::error(&text))
         }
@@ -220,7 +220,7 @@ text_impls!(ObjectName, NameError);
 /// # Ok::<(), gitops_brain::NameError>(())
 /// ```
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Selector(Box<str>);
+pub struct Selector(Arc<str>);
 
 impl Selector {
     /// Checks the text and takes it as a selector.

@@ -1,6 +1,6 @@
 //! The answer: is the commit live and healthy in that environment, and why.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize, Serializer};
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     commit::CommitId,
     event::Severity,
-    fact::{FactBody, Settlement, to_json},
+    fact::{FactBody, Settlement},
     names::{EnvironmentName, ObjectName},
     policy::{HealthChecks, Require},
 };
@@ -253,25 +253,65 @@ pub struct Status {
 impl Status {
     /// Digests what matters of it. What changes with each heartbeat does not.
     pub(crate) fn digest(&self) -> Version {
-        let mut plain = self.clone();
-        plain.version = Version::default();
-        plain.evaluated_at = DateTime::UNIX_EPOCH;
+        // Each field has a name here, so that none that is new can be forgotten.
+        let Self {
+            environment,
+            commit,
+            registered,
+            version: _,
+            evaluated_at: _,
+            state,
+            outcome,
+            settled,
+            live,
+            require,
+            reason,
+            message,
+            remedy,
+            registered_at,
+            deadline_at,
+            timeout_seconds,
+            first_settled,
+            labels,
+            reconcilers,
+            timeline,
+        } = self;
         // Who waits says when the last heartbeat was, and so does the whole if it quotes one of them.
-        let is_waiting = |one: &ReconcilerStatus| one.reason == Reason::Waiting;
-        let mut waiting = plain.reconcilers.iter().filter(|one| is_waiting(one));
-        if let Some(quoted) = waiting.find(|one| plain.message.contains(&one.message)) {
-            plain.message = plain.message.replace(&quoted.message, "");
+        let mut waiting = reconcilers.iter().filter(|one| one.is_waiting());
+        let message = match waiting.find(|one| message.contains(&one.message)) {
+            Some(quoted) => Cow::Owned(message.replace(&quoted.message, "")),
+            None => Cow::Borrowed(message),
+        };
+        // In parts: a text of the whole is long, and to allocate it took longer than to write it.
+        let mut parts = Parts::default();
+        parts.add(&(environment, commit, registered, state, outcome, settled, live, require));
+        parts.add(&(reason, message, remedy, registered_at, deadline_at, timeout_seconds));
+        parts.add(&(first_settled, labels, timeline));
+        for reconciler in reconcilers {
+            parts.add(&reconciler.digested());
         }
-        for reconciler in &mut plain.reconcilers {
-            reconciler.last_heard_at = None;
-            if is_waiting(reconciler) {
-                reconciler.message.clear();
-            }
-            if let Some(event) = &mut reconciler.event {
-                event.at = DateTime::UNIX_EPOCH;
-            }
-        }
-        let digest = Sha256::digest(to_json(&plain));
+        parts.version()
+    }
+}
+
+/// What a version is digested from, one part after the other.
+#[derive(Default)]
+struct Parts {
+    hash: Sha256,
+    json: Vec<u8>,
+}
+
+impl Parts {
+    fn add(&mut self, part: &impl Serialize) {
+        self.json.clear();
+        // To memory, and of our own types, whose map keys are texts: this cannot fail.
+        let written = serde_json::to_writer(&mut self.json, part);
+        debug_assert!(written.is_ok());
+        self.hash.update(&self.json);
+    }
+
+    fn version(self) -> Version {
+        let digest = self.hash.finalize();
         let hex = digest.iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
             for digit in [byte >> 4, byte & 15] {
                 text.extend(char::from_digit(u32::from(digit), 16));
@@ -330,6 +370,40 @@ pub struct ReconcilerStatus {
     pub last_heard_at: Option<DateTime<Utc>>,
     /// Flux's own words on it.
     pub event: Option<EventSummary>,
+}
+
+impl ReconcilerStatus {
+    fn is_waiting(&self) -> bool {
+        self.reason == Reason::Waiting
+    }
+
+    /// What matters of it.
+    fn digested(&self) -> impl Serialize {
+        let Self {
+            reconciler,
+            state,
+            reason,
+            message,
+            live,
+            head,
+            via,
+            health_checks,
+            seen_at,
+            applied_at,
+            healthy_at,
+            failed_at,
+            last_heard_at: _,
+            event,
+        } = self;
+        let message = (!self.is_waiting()).then_some(message);
+        let event = event
+            .as_ref()
+            .map(|EventSummary { severity, reason, message, at: _ }| (severity, reason, message));
+        (
+            (reconciler, state, reason, message, live, head, via, health_checks),
+            (seen_at, applied_at, healthy_at, failed_at, event),
+        )
+    }
 }
 
 /// What is known of a reconciler's health checks.

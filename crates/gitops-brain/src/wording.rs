@@ -144,68 +144,70 @@ pub(crate) fn reconciler(
     status: &ReconcilerStatus,
 ) -> String {
     let name = &reconciler.name;
-    let last = assessment.head.map(|(record, key)| {
-        (view.world().revision_text(record.text, record.revision), text_of(key.time()))
-    });
-    let decides =
-        assessment.record.map(|record| view.world().revision_text(record.text, record.revision));
-    let at = decides.as_deref().unwrap_or("this commit");
     let via = if status.via.is_some() { ", which contains this commit" } else { "" };
-    let reported = match &last {
-        Some((revision, at)) => format!("last reported {revision} at {at}"),
-        None => "it has reported no revision".to_owned(),
+    let at = || match assessment.record {
+        Some(record) => view.world().revision_text(record.text, record.revision),
+        None => "this commit".to_owned(),
     };
-    let live = match &last {
-        Some((revision, _)) => format!("{revision} is live"),
+    let reported = || match (&status.head, assessment.head) {
+        (Some(revision), Some((_, key))) => {
+            format!("last reported {revision} at {}", text_of(key.time()))
+        }
+        _ => "it has reported no revision".to_owned(),
+    };
+    let live = || match &status.head {
+        Some(revision) => format!("{revision} is live"),
         None => "no revision is live".to_owned(),
     };
-    let said = status.event.as_ref().map(|event| {
-        if event.message.is_empty() {
-            event.reason.clone()
-        } else {
-            format!("{}: {}", event.reason, quote(&event.message))
-        }
-    });
-    let said = said.unwrap_or_else(|| "no event".to_owned());
+    let said = || match &status.event {
+        Some(event) if event.message.is_empty() => event.reason.clone(),
+        Some(event) => format!("{}: {}", event.reason, quote(&event.message)),
+        None => "no event".to_owned(),
+    };
     match status.reason {
         Reason::Succeeded if status.state == State::Healthy => {
-            format!("{name} is healthy at {at}{via}")
+            format!("{name} is healthy at {}{via}", at())
         }
-        Reason::Succeeded => format!("{name} has applied {at}{via}"),
-        Reason::Failed => format!("{name} failed at {at}{via}: {said}"),
-        Reason::Applying => format!("{name} is applying {at}{via}"),
+        Reason::Succeeded => format!("{name} has applied {}{via}", at()),
+        Reason::Failed => format!("{name} failed at {}{via}: {}", at(), said()),
+        Reason::Applying => format!("{name} is applying {}{via}", at()),
         Reason::CheckingHealth => {
-            format!("{name} has applied {at}{via}; its health checks are running")
+            format!("{name} has applied {}{via}; its health checks are running", at())
         }
         Reason::HealthUnproved => format!(
-            "{name} has applied {at}{via}, but no health check was reported for this revision: it \
-             does not wait for health, or the event was lost"
+            "{name} has applied {}{via}, but no health check was reported for this revision: it \
+             does not wait for health, or the event was lost",
+            at()
         ),
         Reason::NotChecked => format!(
-            "{name} has applied {at}{via}, and does not wait for health: no event will prove it"
+            "{name} has applied {}{via}, and does not wait for health: no event will prove it",
+            at()
         ),
-        Reason::Interrupted => format!("{name} was interrupted at {at}{via}: {said}"),
-        Reason::Blocked => format!("{name} cannot go on: {said}"),
+        Reason::Interrupted => format!("{name} was interrupted at {}{via}: {}", at(), said()),
+        Reason::Blocked => format!("{name} cannot go on: {}", said()),
         Reason::Deleted => format!("{name} was deleted"),
         Reason::NeverHeard => format!("{name} has never been heard of"),
-        Reason::RolledBack => format!("{name} had this commit and was rolled back: {live}"),
+        Reason::RolledBack => format!("{name} had this commit and was rolled back: {}", live()),
         Reason::Diverged => format!(
-            "{name} is on another line of history: {live}, which neither contains this commit nor \
-             leads to it"
+            "{name} is on another line of history: {}, which neither contains this commit nor \
+             leads to it",
+            live()
         ),
         Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => {
             match assessment.head.map(|(record, _)| record.revision) {
                 Some(RevisionKey::Chart(prefix)) => format!(
-                    "{name}: {live}; how the commit that begins with {prefix} relates to {} is not known",
+                    "{name}: {}; how the commit that begins with {prefix} relates to {} is not known",
+                    live(),
                     view.commit()
                 ),
                 _ => format!(
-                    "{name} reports chart versions, which say nothing about a commit: {live}"
+                    "{name} reports chart versions, which say nothing about a commit: {}",
+                    live()
                 ),
             }
         }
         Reason::AncestryUnknown => {
-            format!("{name}: {live}; how it relates to {} is not known", view.commit())
+            format!("{name}: {}; how it relates to {} is not known", live(), view.commit())
         }
         Reason::SourceTrouble => match view.world().source_trouble(reconciler.cluster) {
             Some((source, reason, message)) => format!(
@@ -213,13 +215,13 @@ pub(crate) fn reconciler(
                      trouble: {reason}: {}",
                 quote(message)
             ),
-            None => format!("{name} has not reported this commit or a later one; {reported}"),
+            None => format!("{name} has not reported this commit or a later one; {}", reported()),
         },
         Reason::Waiting | Reason::Learning | Reason::NoReconciler | Reason::TimedOut => {
             // What it did there it did by a former definition, so it does not count.
             let since =
                 if status.live == Some(true) { " since its definition was changed" } else { "" };
-            format!("{name} has not reported this commit or a later one{since}; {reported}")
+            format!("{name} has not reported this commit or a later one{since}; {}", reported())
         }
     }
 }

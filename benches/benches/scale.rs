@@ -97,11 +97,12 @@ fn apart(reconcilers: u64, commits: u64) -> Row {
 
 /// The median of each figure.
 fn medians(rows: impl Iterator<Item = Row> + Clone) -> Row {
-    std::array::from_fn(|place| {
-        let mut figures: Vec<_> = rows.clone().map(|row| row[place]).collect();
-        figures.sort_unstable();
-        figures[figures.len() / 2]
-    })
+    std::array::from_fn(|place| middle(rows.clone().map(|row| row[place]).collect()))
+}
+
+fn middle<T: Copy + Ord>(mut figures: Vec<T>) -> T {
+    figures.sort_unstable();
+    figures[figures.len() / 2]
 }
 
 /// How much each grew, and whether that was more than is claimed.
@@ -219,8 +220,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     begun.elapsed()
 }
 
-fn median(mut one: impl FnMut(u64) -> Duration) -> Duration {
-    let mut each: Vec<_> = (0..ROUNDS as u64).map(&mut one).collect();
-    each.sort_unstable();
-    each.get(ROUNDS / 2).copied().unwrap_or_default()
+fn median(one: impl FnMut(u64) -> Duration) -> Duration {
+    middle((0..ROUNDS as u64).map(one).collect())
 }

@@ -1,6 +1,6 @@
 //! What one event said, and what that proves.
 
-use std::{borrow::Cow, mem};
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -323,40 +323,43 @@ impl Observation {
 
     /// Reads a change list: lines of `Kind/namespace/name created` and the like.
     fn read_changes(&mut self, cluster: &ClusterName, message: &str) {
-        let mut lines = lines(message).filter(|line| !line.is_empty()).peekable();
-        let mut only_deletions = lines.peek().is_some();
+        let mut lines = message.split('\n').filter(|line| !line.is_empty()).peekable();
+        self.only_deletions = lines.peek().is_some();
         for line in lines {
-            let Some((object, change)) = change_of(line) else {
-                only_deletions = false;
-                continue;
-            };
-            // What was skipped is neither changed nor a sign that something else was.
-            let Some(change) = change else { continue };
-            if change != Change::Deleted {
-                only_deletions = false;
-                self.created_or_configured = true;
-            }
-            let flux_object =
-                object.starts_with("Kustomization/") || object.starts_with("HelmRelease/");
-            if flux_object && self.changed_objects.len() < MAX_CHANGED_OBJECTS {
-                let mut parts = object.split('/');
-                if let (Some(kind), Some(namespace), Some(name), None) =
-                    (parts.next(), parts.next(), parts.next(), parts.next())
-                    && let Ok(object) = ObjectName::of(cluster, kind, namespace, name)
-                {
-                    self.changed_objects.push(ChangedObject { object, change });
+            match change_of(line) {
+                // What was skipped is neither changed nor a sign that something else was.
+                Some((_, None | Some(Change::Deleted))) => {}
+                Some((_, Some(Change::Created | Change::Configured))) => {
+                    self.only_deletions = false;
+                    self.created_or_configured = true;
+                    // No other line can take that back, and a list may have hundreds.
+                    break;
                 }
+                None => self.only_deletions = false,
             }
         }
-        self.only_deletions = only_deletions;
+        self.changed_objects = lines_about_flux_objects(message)
+            .filter_map(|line| {
+                let (object, change) = change_of(line)?;
+                let mut parts = object.split('/');
+                let (kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+                let object = ObjectName::of(cluster, kind, namespace, name).ok()?;
+                parts.next().is_none().then_some(ChangedObject { object, change: change? })
+            })
+            .take(MAX_CHANGED_OBJECTS)
+            .collect();
     }
 }
 
-/// The lines of a text, found many bytes at a time: a change list has a line for each object.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
-    let mut begin = 0;
-    ends.map(move |end| text.get(mem::replace(&mut begin, end + 1)..end).unwrap_or_default())
+/// The lines that begin with the kind of a Flux object. Few lines of a change list do, so that their
+/// first letters are looked for, many bytes at a time.
+fn lines_about_flux_objects(text: &str) -> impl Iterator<Item = &str> {
+    memchr::memchr2_iter(b'K', b'H', text.as_bytes()).filter_map(|at| {
+        let (before, line) = text.split_at_checked(at)?;
+        let begins = before.is_empty() || before.ends_with('\n');
+        let names = line.starts_with("Kustomization/") || line.starts_with("HelmRelease/");
+        (begins && names).then(|| line.split('\n').next())?
+    })
 }
 
 /// The object that a line of a change list names, and what was done to it; nothing if it was skipped.

@@ -58,6 +58,36 @@ fn of_a_change_list_so_many_objects_are_kept() {
     assert_eq!(kept(MAX_CHANGED_OBJECTS + 1), MAX_CHANGED_OBJECTS);
 }
 
+#[test]
+fn of_a_change_list_flux_objects_are_kept() {
+    let lines = [
+        "KafkaTopic/shop/orders created",
+        "MyKustomization/shop/mine created",
+        "Kustomization/flux-system/apps configured",
+        "ConfigMap/shop/Kustomization created",
+        "HorizontalPodAutoscaler/shop/cart deleted",
+        "HelmRelease/shop/cart deleted",
+        "HelmRelease/shop/cart/tests deleted",
+        "Kustomization/flux-system/skipped skipped",
+        "Kustomization/flux-system/infra is new created",
+        "HelmRelease/shop/last created",
+    ];
+    let FactBody::Observed(observed) = say("root", 1, A, "Progressing", &lines.join("\n")).body
+    else {
+        panic!("an observation")
+    };
+    let kept = observed.changed_objects.iter();
+    let kept: Vec<_> = kept.map(|one| format!("{} {:?}", one.object, one.change)).collect();
+    assert_eq!(
+        kept,
+        [
+            "staging/Kustomization/flux-system/apps Configured",
+            "staging/HelmRelease/shop/cart Deleted",
+            "staging/HelmRelease/shop/last Created",
+        ]
+    );
+}
+
 const BODY: &str = r#"{"involvedObject":{"kind":"Kustomization","namespace":"a","name":"b"},"reason":"Progressing",
         "severity":"info","message":"m","timestamp":"2026-11-23T13:00:00Z","reportingController":"c",
         "metadata":{"revision":"main@sha1:x","commit_status":"update"}}"#;

@@ -35,9 +35,9 @@ const SIZES: [(u64, u64); 9] = [
 /// How often each thing is done; the median counts.
 const ROUNDS: usize = 401;
 
-/// How often each size is measured; the median counts. All take turns, so that a busy moment of the
-/// machine hits all alike.
-const TURNS: usize = 5;
+/// How often each size is measured; the median counts. All take turns, and growth is that within a turn:
+/// a machine that others share changes its speed between them.
+const TURNS: usize = 7;
 
 /// What is measured, how it may grow from the fewest commits to the most, and its unit. The processor's
 /// caches make what is spread over more memory slower, by a factor that does not grow further.
@@ -69,20 +69,18 @@ fn main() {
     println!("| reconcilers | commits | {names} |\n|--:|--:{}|", "|--:".repeat(FIGURES.len()));
     let turns: Vec<Vec<Row>> =
         (0..TURNS).map(|_| sizes.iter().map(|size| apart(size.0, size.1)).collect()).collect();
-    let rows: Vec<_> = sizes
-        .iter()
-        .enumerate()
-        .map(|(place, size)| (size.0, medians(turns.iter().map(|rows| rows[place]))))
-        .collect();
-    for ((reconcilers, commits), (_, row)) in sizes.iter().zip(&rows) {
+    for (place, (reconcilers, commits)) in sizes.iter().enumerate() {
         let told: Vec<_> = FIGURES
             .iter()
-            .zip(row)
-            .map(|((.., unit), figure)| format!("{figure} {unit}"))
+            .enumerate()
+            .map(|(figure, (.., unit))| {
+                let each = turns.iter().map(|rows| rows[place][figure]);
+                format!("{} {unit}", middle(each.collect()))
+            })
             .collect();
         println!("| {reconcilers} | {commits} | {} |", told.join(" | "));
     }
-    conclude(&rows);
+    conclude(sizes, &turns);
 }
 
 /// Measures a size in another process, so that nothing is left of the sizes before.
@@ -95,29 +93,24 @@ fn apart(reconcilers: u64, commits: u64) -> Row {
     figures.try_into().unwrap()
 }
 
-/// The median of each figure.
-fn medians(rows: impl Iterator<Item = Row> + Clone) -> Row {
-    std::array::from_fn(|place| middle(rows.clone().map(|row| row[place]).collect()))
-}
-
-fn middle<T: Copy + Ord>(mut figures: Vec<T>) -> T {
-    figures.sort_unstable();
+fn middle<T: Copy + PartialOrd>(mut figures: Vec<T>) -> T {
+    figures.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap());
     figures[figures.len() / 2]
 }
 
-/// How much each grew, and whether that was more than is claimed.
-fn conclude(rows: &[(u64, Row)]) {
+/// How much each grew from the fewest commits to the most, and whether that was more than is claimed.
+fn conclude(sizes: &[(u64, u64)], turns: &[Vec<Row>]) {
     println!();
-    for (place, (name, most, _)) in FIGURES.iter().enumerate() {
-        let growth = [1, 10, 100].map(|reconcilers| {
-            let mut of = rows.iter().filter(|row| row.0 == reconcilers).map(|row| row.1);
-            let first = of.next();
-            let (Some(first), Some(last)) = (first, of.next_back()) else { return 0.0 };
+    for (figure, (name, most, _)) in FIGURES.iter().enumerate() {
+        let growth = sizes.chunk_by(|one, next| one.0 == next.0).map(|of_one_count| {
+            let first = sizes.iter().position(|size| size == &of_one_count[0]).unwrap();
+            let last = first + of_one_count.len() - 1;
             #[expect(clippy::cast_precision_loss, reason = "small")]
-            let growth = last[place] as f64 / first[place].max(1) as f64;
-            growth
+            let grown =
+                |rows: &Vec<Row>| rows[last][figure] as f64 / rows[first][figure].max(1) as f64;
+            middle(turns.iter().map(grown).collect())
         });
-        let worst = growth.into_iter().fold(0.0, f64::max);
+        let worst = growth.fold(0.0, f64::max);
         let verdict = if worst <= *most { "" } else { " **missed**" };
         println!("- {name}: × {worst:.2} at most (aim: {most}){verdict}");
     }

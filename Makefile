@@ -1,4 +1,4 @@
-# `make demo` shows the main job; `make test` runs every check. Both install what they need.
+# `make demo` shows the main job; `make test` and `make check` are what CI runs. All install what they need.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -18,14 +18,123 @@ VERSION_semver-checks := 0.51.0
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
+# The demo needs the program and its example, and nothing else of the workspace.
 .PHONY: demo
 demo: ## Build, and see a commit go green, one red, and one green through its successor.
-	$(CARGO) build --locked -p gitops-brain-cli
-	$(CARGO) run --locked --quiet -p gitops-brain-cli --example demo
+	$(CARGO) build --locked -p gitops-brain-cli --bins --example demo
+	target/debug/examples/demo
+
+# --- What CI runs: `make test`, then `make check` ---------------------------------------------------------------------
+#
+# A stage is a target of this file that checks one thing. The stages of a list run side by side, each as soon as those it
+# needs have passed. tests/checks/stage.py keeps their output apart and notes what they take. A stage alone, as
+# `make python`, first makes what it needs.
+
+STAGE := $(PYTHON) tests/checks/stage.py
+SIDE_BY_SIDE := 4
+TEST_STAGES := build debian venv npm-ci format unit lint dashboard openapi templates node python doctest fuzz-smoke
+CHECK_STAGES := wheels venv npm-ci deny npm-package python-package node-package types otlp docs wasm
+
+# --keep-going: one run shows all that is wrong.
+define stages
+	@$(STAGE) begin $(1)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(SIDE_BY_SIDE) $(1)-stages; \
+		status=$$?; $(STAGE) table $(1); exit $$status
+endef
 
 .PHONY: test
-test: format lint unit otlp python node dashboard openapi templates fuzz-smoke docs wasm deny ## Run every check that CI runs.
+test: ## Run all tests, and what else shows whether the code is correct.
+	$(call stages,test)
+	@echo "all tests passed"
+
+.PHONY: check
+check: ## Build and test the packages as they are released; types, documentation, licences, other targets.
+	$(call stages,check)
 	@echo "all checks passed"
+
+.PHONY: quick
+quick: ## Check the crates that changed since a revision (SINCE=HEAD), and the conformance vectors.
+	$(PYTHON) tests/checks/quick.py $(or $(SINCE),HEAD)
+
+.PHONY: test-stages check-stages $(TEST_STAGES:%=test/%) $(CHECK_STAGES:%=check/%)
+test-stages: $(TEST_STAGES:%=test/%)
+check-stages: $(CHECK_STAGES:%=check/%)
+
+$(TEST_STAGES:%=test/%) $(CHECK_STAGES:%=check/%):
+	@$(STAGE) run $(@D) $(@F) $(MAKE) --no-print-directory STAGED=1 $(@F)
+
+test/unit: test/build test/debian
+test/python: test/build test/venv
+test/node: test/build test/npm-ci
+test/dashboard: test/build test/venv test/debian
+test/openapi test/templates: test/build test/venv
+# By the clock: it waits for what would take the processor from it.
+test/fuzz-smoke: test/unit
+# Cargo locks the target folder: what compiles follows one another.
+test/lint: test/build
+test/doctest: test/lint
+
+check/wheels: check/venv
+check/npm-package: check/wheels check/npm-ci
+check/python-package: check/wheels
+check/node-package: check/npm-package
+check/types: check/python-package check/npm-ci
+check/otlp: check/npm-package
+check/docs: check/otlp
+check/wasm: check/docs
+
+# What a target needs when it is made alone.
+alone = $(if $(STAGED),,$(1))
+
+# --- Stages of `make test` ---
+
+# Everything in one call and with one set of features, so that each dependency is built once. The tests use the program,
+# the fuzz targets and the native parts of the Python and Node packages from this build. Benchmarks are left to clippy.
+BUILT := target/built.jsonl
+PACKAGES := $(CURDIR)/target/packages
+.PHONY: build
+build:
+	$(CARGO) build --locked --workspace --lib --bins --examples --tests
+	$(CARGO) test --locked --workspace --no-run --message-format=json-render-diagnostics >$(BUILT)
+	rm -rf $(PACKAGES) && mkdir -p $(PACKAGES)/python $(PACKAGES)/node
+	cp -R bindings/python/python/gitops_brain $(PACKAGES)/python
+	cp target/debug/lib_core.so $(PACKAGES)/python/gitops_brain/_core.abi3.so
+	cp -R bindings/node/package.json bindings/node/lib $(PACKAGES)/node
+	cp target/debug/libgitops_brain_node.so $(PACKAGES)/node/gitops-brain.node
+	echo "module.exports = require('./gitops-brain.node')" >$(PACKAGES)/node/native.js
+
+# PostgreSQL and Chromium. The tests start servers of their own: what the package would start by itself is not wanted.
+.PHONY: debian
+debian: ## Install PostgreSQL and Chromium if they are not there (Debian, as root).
+	@need=; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || need="postgresql"; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$CHROMIUM" || \
+		need="$$need chromium"; \
+	test -z "$$need" || { \
+		mkdir -p /etc/postgresql-common && \
+		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$need >/dev/null || { \
+			echo "$$need is needed: install it (initdb on the PATH, or GITOPS_BRAIN_POSTGRES=folder;" \
+				"CHROMIUM=path)"; exit 1; }; }
+
+# One environment for all suites in Python.
+VENV := $(CURDIR)/target/venv
+PYTHON_EXAMPLE := bindings/python/examples/fastapi
+REQUIREMENTS := bindings/python/requirements-build.txt bindings/python/requirements-test.txt $(PYTHON_EXAMPLE)/requirements.txt \
+	$(foreach suite,ci dashboard flux openapi,tests/$(suite)/requirements.txt)
+.PHONY: venv
+venv: $(VENV)/ready
+$(VENV)/ready: $(REQUIREMENTS)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet $(REQUIREMENTS:%=--requirement %)
+	touch $@
+
+# The tools of the Node package, and the dependencies of its example.
+NODE_EXAMPLE := bindings/node/examples/express
+.PHONY: npm-ci
+npm-ci:
+	cd bindings/node && $(NPM) ci --silent --no-audit --no-fund
 
 .PHONY: format
 format:
@@ -36,126 +145,114 @@ lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: unit
-unit: postgres
-	$(CARGO) build --locked -p gitops-brain-cli
-	$(CARGO) test --locked --workspace
+unit: $(call alone,build debian)
+	$(PYTHON) tests/checks/rust.py $(BUILT)
 
-# What is not built unless it is asked for.
-.PHONY: otlp
-otlp:
-	$(CARGO) clippy --locked -p gitops-brain-cli --features otlp --all-targets -- -D warnings
-	$(CARGO) test --locked -p gitops-brain-cli --features otlp --test cli otlp
+.PHONY: doctest
+doctest:
+	$(CARGO) test --locked --workspace --doc
 
-# The tests start servers of their own: what the package would start by itself is not wanted.
-.PHONY: postgres
-postgres: ## Install PostgreSQL if it is not there (Debian, as root).
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
-		mkdir -p /etc/postgresql-common && \
-		echo "create_main_cluster = false" >> /etc/postgresql-common/createcluster.conf && \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null || { \
-			echo "PostgreSQL is needed: install it (initdb on the PATH, or GITOPS_BRAIN_POSTGRES=folder)"; exit 1; }; }
+# The packages as folders, with the native part of the debug build.
 
-# Each package is built, installed where nothing else is, and tested as its users have it.
-
-VENV := $(CURDIR)/target/venv
-WHEELS := $(CURDIR)/target/wheels
-NODE_HOME := $(CURDIR)/target/node
-PYTHON_EXAMPLE := bindings/python/examples/fastapi
-NODE_EXAMPLE := bindings/node/examples/express
+# What calls the packages some hundred thousand times is too slow with a debug build: the conformance vectors in many
+# orders, and the tests that no call leaves memory behind. `make check` runs these with the packages as they are released.
+PYTHON_RELEASE_TESTS := tests/conformance tests/test_memory.py
+NODE_RELEASE_TESTS := test/memory.test.js $(patsubst bindings/node/%,%,$(wildcard bindings/node/test/conformance/*.test.js))
+NODE_TESTS := $(filter-out $(NODE_RELEASE_TESTS),$(patsubst bindings/node/%,%,$(wildcard bindings/node/test/*.test.js)))
 
 .PHONY: python
-python: wheels ## Build the Python package, install it in a fresh environment, and test it.
-	rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement bindings/python/requirements-test.txt \
-		--requirement $(PYTHON_EXAMPLE)/requirements.txt $(WHEELS)/*.whl
-	cd bindings/python && $(VENV)/bin/python -m pytest
-	cd $(PYTHON_EXAMPLE) && $(VENV)/bin/python -m pytest
-	cd bindings/python && $(VENV)/bin/python -m mypy.stubtest gitops_brain --allowlist stubtest-allowlist.txt
-	cd bindings/python && $(VENV)/bin/python -m mypy --strict python tests
-	cd $(PYTHON_EXAMPLE) && $(VENV)/bin/python -m mypy --strict .
-	cd bindings/python && $(VENV)/bin/python -m pyright --pythonpath $(VENV)/bin/python python tests examples
-
-.PHONY: wheels
-wheels: ## Build the Python package: an sdist, and of it a wheel for this platform.
-	rm -rf $(WHEELS) $(VENV)-build
-	$(PYTHON) -m venv $(VENV)-build
-	$(VENV)-build/bin/pip install --quiet maturin==1.16.0
-	cd bindings/python && $(VENV)-build/bin/maturin build --quiet --release --sdist \
-		--out $(WHEELS) --target-dir $(CURDIR)/target/python
+python: $(call alone,build venv) ## Test the Python package.
+	cd bindings/python && $(SUITE) -m pytest -q -p no:cacheprovider $(PYTHON_RELEASE_TESTS:%=--ignore=%)
 
 .PHONY: node
-node: npm-package ## Build the Node package, install it in an empty folder, and test it.
-	rm -rf $(NODE_HOME)/test && mkdir -p $(NODE_HOME)/test
-	cd $(NODE_HOME)/test && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
-	cd bindings/node && GITOPS_BRAIN_PACKAGE=$(NODE_HOME)/test/node_modules/gitops-brain $(NPM) test
-	cd bindings/node && $(NPM) run --silent types && $(NPM) run --silent lint
-	rm -rf $(NODE_HOME)/example && cp -R $(NODE_EXAMPLE) $(NODE_HOME)/example
-	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
-	cd $(NODE_HOME)/example && $(NODE) --test
+node: $(call alone,build npm-ci) ## Test the Node package.
+	cd bindings/node && GITOPS_BRAIN_PACKAGE=$(PACKAGES)/node $(NODE) --test $(NODE_TESTS)
 
-# The suite in tests/$(1) against the binary, in a fresh environment with its requirements, and $(2). Arguments of
-# pytest are $(3).
-define pytest
-	$(CARGO) build --locked -p gitops-brain-cli
-	rm -rf $(VENV)-$(1)
-	$(PYTHON) -m venv $(VENV)-$(1)
-	$(VENV)-$(1)/bin/pip install --quiet --requirement tests/$(1)/requirements.txt $(2)
-	cd tests/$(1) && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-$(1)/bin/python -m pytest -q -p no:cacheprovider $(3)
-endef
+# Python with the Python package and the program, both of the debug build.
+SUITE := GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain PYTHONPATH=$(PACKAGES)/python $(VENV)/bin/python
+
+# The suite in tests/$(1) against the program. Arguments of pytest are $(2).
+pytest = cd tests/$(1) && $(SUITE) -m pytest -q -p no:cacheprovider $(2)
 
 # The pages, in the browser of the system.
 .PHONY: dashboard
-dashboard: chromium wheels
-	$(call pytest,dashboard,$(WHEELS)/*.whl)
+dashboard: $(call alone,build venv debian)
+	$(call pytest,dashboard)
 
 # The HTTP API against its own description.
 .PHONY: openapi
-openapi:
+openapi: $(call alone,build venv)
 	$(call pytest,openapi)
 
 # The GitHub Action and the GitLab component.
 .PHONY: templates
-templates:
+templates: $(call alone,build venv)
 	$(call pytest,ci)
 
-# Programs that are not to be had are named, and the scenarios skipped.
-.PHONY: test-flux
-test-flux: ## Real Flux controllers against a real API server: some 60 scenarios (the first run builds them: Go).
-	@command -v etcd >/dev/null || { apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
-	$(PYTHON) tests/flux/tools.py
-	$(call pytest,flux,,-rs $(if $(TABLE),--table=$(CURDIR)/docs/quality.md))
-	cd tests/flux && $(VENV)-flux/bin/python -m mypy --strict .
+.PHONY: fuzz-smoke
+fuzz-smoke: $(call alone,build)
+	target/debug/gitops-brain-fuzz 10
 
-.PHONY: screenshots
-screenshots: dashboard ## Take the pictures of the pages in docs/.
-	cd tests/dashboard && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-dashboard/bin/python screenshots.py $(CURDIR)/docs
+# --- Stages of `make check` ---
+#
+# Each package is built as it is released, installed where nothing else is, and tested there: the conformance vectors,
+# memory, and its example. `make test` runs its other tests.
 
-.PHONY: fuzz-http
-fuzz-http: openapi ## Ten minutes of broken requests, head and body, to the running server.
-	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain GITOPS_BRAIN_TEST_EXAMPLES=1000 \
-		$(VENV)-openapi/bin/python -m pytest -q -p no:cacheprovider
-	cd tests/openapi && GITOPS_BRAIN_BINARY=$(CURDIR)/target/debug/gitops-brain \
-		$(VENV)-openapi/bin/python fuzz.py 600
+WHEELS := $(CURDIR)/target/wheels
+NODE_HOME := $(CURDIR)/target/node
 
-.PHONY: chromium
-chromium: ## Install Chromium if it is not there (Debian, as root).
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$CHROMIUM" || { \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null || { \
-			echo "Chromium is needed: install it, or set CHROMIUM to its path"; exit 1; }; }
+.PHONY: wheels
+wheels: $(call alone,venv) ## Build the Python package: an sdist, and of it a wheel for this platform.
+	rm -rf $(WHEELS)
+	cd bindings/python && $(VENV)/bin/maturin build --quiet --release --sdist --out $(WHEELS) \
+		--target-dir $(CURDIR)/target
+
+.PHONY: python-package
+python-package: $(call alone,wheels) ## Test the Python package from its wheel, in a fresh environment.
+	rm -rf $(VENV)-wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/pip install --quiet --requirement bindings/python/requirements-test.txt \
+		--requirement $(PYTHON_EXAMPLE)/requirements.txt $(WHEELS)/*.whl
+	cd bindings/python && $(VENV)-wheel/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_RELEASE_TESTS)
+	cd $(PYTHON_EXAMPLE) && $(VENV)-wheel/bin/python -m pytest -q -p no:cacheprovider
 
 .PHONY: npm-package
-npm-package: ## Build the Node package: a tarball for this platform.
+npm-package: $(call alone,npm-ci) ## Build the Node package: a tarball for this platform.
 	rm -rf $(NODE_HOME) && mkdir -p $(NODE_HOME)
-	cd bindings/node && $(NPM) ci --silent --no-audit --no-fund && $(NPM) run --silent build
+	cd bindings/node && $(NPM) run --silent build
 	cd bindings/node && $(NPM) pack --silent --pack-destination $(NODE_HOME)
 
+.PHONY: node-package
+node-package: $(call alone,npm-package) ## Test the Node package from its tarball, in an empty folder.
+	rm -rf $(NODE_HOME)/test && mkdir -p $(NODE_HOME)/test
+	cd $(NODE_HOME)/test && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
+	cd bindings/node && GITOPS_BRAIN_PACKAGE=$(NODE_HOME)/test/node_modules/gitops-brain \
+		$(NODE) --test test/exports.test.js $(NODE_RELEASE_TESTS)
+	rm -rf $(NODE_HOME)/example && cp -R $(NODE_EXAMPLE) $(NODE_HOME)/example
+	cd $(NODE_HOME)/example && $(NPM) install --silent --no-audit --no-fund $(NODE_HOME)/*.tgz
+	cd $(NODE_HOME)/example && $(NODE) --test
+
+.PHONY: types
+types: $(call alone,python-package npm-package) ## Check the types of both packages, as strictly as it goes.
+	cd bindings/python && $(VENV)-wheel/bin/python -m mypy.stubtest gitops_brain --allowlist stubtest-allowlist.txt
+	cd bindings/python && $(VENV)-wheel/bin/python -m mypy --strict python tests
+	cd $(PYTHON_EXAMPLE) && $(VENV)-wheel/bin/python -m mypy --strict .
+	cd bindings/python && $(VENV)-wheel/bin/python -m pyright --pythonpath $(VENV)-wheel/bin/python python tests examples
+	$(VENV)/bin/python -m mypy --strict tests/checks
+	cd tests/flux && $(VENV)/bin/python -m mypy --strict .
+	cd bindings/node && $(NPM) run --silent types && $(NPM) run --silent lint
+
+# What is not built unless it is asked for.
+OTLP := --locked --workspace --features gitops-brain-cli/otlp
+.PHONY: otlp
+otlp:
+	$(CARGO) clippy $(OTLP) --all-targets -- -D warnings
+	$(CARGO) test $(OTLP) --test cli otlp
+
+# With the examples, so that the features are those of `lint`, and its dependencies serve here too.
 .PHONY: docs
 docs:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --lib --bins --examples
 
 # The core runs where there is no operating system: that it builds there shows that it asks for none.
 .PHONY: wasm
@@ -170,25 +267,38 @@ wasm:
 deny: $(DENY)
 	$(DENY) --locked check bans licenses sources
 
+# Programs that are not to be had are named, and the scenarios skipped.
+.PHONY: test-flux
+test-flux: build venv ## Real Flux controllers against a real API server: some 60 scenarios (the first run builds them: Go).
+	@command -v etcd >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq etcd-server >/dev/null; } || true
+	$(PYTHON) tests/flux/tools.py
+	$(call pytest,flux,-rs $(if $(TABLE),--table=$(CURDIR)/docs/quality.md))
+
+.PHONY: screenshots
+screenshots: build venv debian ## Take the pictures of the pages in docs/.
+	cd tests/dashboard && $(SUITE) screenshots.py $(CURDIR)/docs
+
+.PHONY: fuzz-http
+fuzz-http: build venv ## Ten minutes of broken requests, head and body, to the running server.
+	cd tests/openapi && GITOPS_BRAIN_TEST_EXAMPLES=1000 $(SUITE) -m pytest -q -p no:cacheprovider
+	cd tests/openapi && $(SUITE) fuzz.py 600
+
 .PHONY: audit
 audit: $(DENY) ## Check the dependencies against the advisory database (needs the network).
 	$(DENY) --locked check advisories
 
-# Optimising a tool would take longer than it runs.
+# Optimising a tool, or describing it for a debugger, would take longer than it runs.
 $(TOOLS)/bin/cargo-%:
-	$(CARGO) install --locked --debug --root $(TOOLS) --version $(VERSION_$*) cargo-$*
+	CARGO_PROFILE_DEV_DEBUG=none $(CARGO) install --locked --debug --root $(TOOLS) --version $(VERSION_$*) cargo-$*
 
 .PHONY: test-long
-test-long: postgres ## The slow checks: 2,000 cases of each property, 200 crashes, 2 replicas killed 50 times each.
+test-long: debian ## The slow checks: 2,000 cases of each property, 200 crashes, 2 replicas killed 50 times each.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	PROPTEST_CASES=2000 $(CARGO) test --locked --release -p gitops-brain --test properties
 	GITOPS_BRAIN_TEST_CRASHES=200 $(CARGO) test --locked --release -p gitops-brain-tests --test crashes -- --nocapture
 	GITOPS_BRAIN_TEST_KILLS=50 GITOPS_BRAIN_TEST_CUTS=20 \
 		$(CARGO) test --locked --release -p gitops-brain-tests --test replicas -- --nocapture
-
-.PHONY: fuzz-smoke
-fuzz-smoke:
-	$(CARGO) run --locked --quiet -p gitops-brain-fuzz --bin gitops-brain-fuzz 10
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for ten minutes, with a mutating loop that needs no nightly compiler.
@@ -219,7 +329,7 @@ simulate-without: ## Show that the simulator notices if any one of the rules is 
 	done
 
 .PHONY: bench
-bench: postgres ## Print the benchmarks.
+bench: debian ## Print the benchmarks.
 	$(CARGO) build --locked --release -p gitops-brain-cli
 	$(CARGO) bench --locked -p gitops-brain-benches
 

@@ -34,7 +34,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// If PostgreSQL is not installed (`make postgres` does), or does not start.
+    /// If PostgreSQL is not installed (`make debian` does), or does not start.
     pub fn start() -> io::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("gitops-brain-postgres-").tempdir()?;
@@ -192,7 +192,7 @@ fn programs() -> io::Result<PathBuf> {
         }
         _ => Err(io::Error::new(
             io::ErrorKind::NotFound,
-            "PostgreSQL is not installed: `make postgres` does that",
+            "PostgreSQL is not installed: `make debian` does that",
         )),
     }
 }

@@ -22,8 +22,10 @@ async fn value(server: &Running, line: &str) -> Option<f64> {
 async fn what_comes_in_is_counted_by_what_becomes_of_it() {
     let server = start().await;
     server.put(&format!("/v1/rollouts/staging/{A}"), &json!({})).await;
-    server.event(&applying(9, A)).await;
-    server.event(&applying(9, A)).await;
+    // The same bytes: made twice, it could have two timestamps.
+    let sent_twice = applying(9, A);
+    server.event(&sent_twice).await;
+    server.event(&sent_twice).await;
     server.event(&healthy(5, A)).await;
     server.event_to("staging", "not the key", b"{}").await;
     server.event_to("production", KEY, b"{}").await;

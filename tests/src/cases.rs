@@ -68,10 +68,13 @@ pub(crate) fn event(case: &Value) -> Result<(), Vec<String>> {
                 fields.as_object_mut().ok_or_else(|| vec!["an event is an object".to_owned()])?;
             object.entry("metadata").or_insert_with(|| json!({}));
             object.entry("reportingInstance").or_insert_with(|| json!(""));
-            if let Some(involved) = object.get_mut("involvedObject").and_then(Value::as_object_mut)
-            {
+            object.entry("action").or_insert_with(|| json!(""));
+            for key in ["involvedObject", "relatedObject"] {
+                let reference = object.entry(key).or_insert_with(|| json!(null));
                 for name in ["namespace", "uid", "apiVersion", "resourceVersion", "fieldPath"] {
-                    involved.entry(name).or_insert_with(|| json!(""));
+                    if let Some(fields) = reference.as_object_mut() {
+                        fields.entry(name).or_insert_with(|| json!(""));
+                    }
                 }
             }
             let mut ok = json!({"event": fields});
@@ -161,6 +164,8 @@ fn describe(observation: &Observation) -> Value {
         "only_deletions": observation.only_deletions,
         "canceled": observation.canceled,
         "chart_from_oci": observation.chart_from_oci,
+        "action": observation.action,
+        "related_object": observation.related_object.as_ref().map(|related| &related.object),
         "changed_objects": changed,
     })
 }

@@ -38,6 +38,7 @@ export type Reason =
   | 'deleted'
   | 'ancestry_unknown'
   | 'learning'
+  | 'no_match_yet'
   | 'no_reconciler'
   | 'source_trouble'
   | 'failed'
@@ -235,6 +236,14 @@ export interface ChangedObject {
   readonly change: 'created' | 'configured' | 'deleted'
 }
 
+/** The source that an event's revision comes from. */
+export interface RelatedObject {
+  readonly object: string
+  readonly uid: string
+  /** Digits; 0 if the event has none. */
+  readonly resourceVersion: string
+}
+
 /** What one event said about one Flux object. */
 export interface Observation {
   readonly type: 'observed'
@@ -244,6 +253,10 @@ export interface Observation {
   readonly resourceVersion: string
   readonly severity: Severity
   readonly reason: string
+  /** What the controller was doing (event API v1); empty if the event does not tell. */
+  readonly action: string
+  /** The source of the revision (event API v1). */
+  readonly relatedObject: RelatedObject | null
   readonly commitStatus: boolean
   /** Metadata `revision`, as it was sent. */
   readonly revision: string | null
@@ -392,7 +405,7 @@ export function ingest(
  */
 export function observe(cluster: string, body: Bytes, at?: Date): Fact | Ignored
 
-/** The object that an event is about. What the event leaves out is empty. */
+/** A reference to a Kubernetes object. What the event leaves out is empty. */
 export interface InvolvedObject {
   readonly kind: string
   readonly namespace: string
@@ -409,10 +422,14 @@ export class Event {
   /** Reads the body of a request. Throws {@link ParseError}, with the place. */
   static parse(body: Bytes): Event
   readonly involvedObject: InvolvedObject
+  /** The source of the revision (event API v1). */
+  readonly relatedObject: InvolvedObject | null
   readonly severity: Severity
   readonly timestamp: Date
   readonly message: string
   readonly reason: string
+  /** What the controller was doing, as `Apply` or `Finalize` (event API v1). */
+  readonly action: string
   readonly metadata: Readonly<Record<string, string>>
   readonly reportingController: string
   readonly reportingInstance: string

@@ -178,7 +178,7 @@ class Event {
     return native.metadata(this.involvedObject.apiVersion, entries, text(name, 'name'))
   }
 }
-const readEvent = record({ involvedObject: plain, timestamp: date, metadata: map }, Event.prototype)
+const readEvent = record({ involvedObject: plain, relatedObject: plain, timestamp: date, metadata: map }, Event.prototype)
 
 /** What a source produced. */
 class Revision {

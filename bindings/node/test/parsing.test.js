@@ -23,10 +23,12 @@ test('an event has all of its fields', () => {
         resourceVersion: '1001',
         fieldPath: '',
       },
+      relatedObject: null,
       severity: 'info',
       timestamp: time(0.25),
       message: 'Health check passed in 5s',
       reason: 'Progressing',
+      action: '',
       metadata: { 'kustomize.toolkit.fluxcd.io/revision': `main@sha1:${COMMIT}` },
       reportingController: 'kustomize-controller',
       reportingInstance: 'kustomize-controller-7c7b47f5f-8bhrp',
@@ -41,7 +43,7 @@ test('what an event leaves out is empty', () => {
   )
   const { apiVersion, namespace, uid, resourceVersion, fieldPath } = parsed.involvedObject
   assert.deepEqual([apiVersion, namespace, uid, resourceVersion, fieldPath], ['', '', '', '', ''])
-  assert.equal(parsed.reportingInstance, '')
+  assert.deepEqual([parsed.reportingInstance, parsed.action, parsed.relatedObject], ['', '', null])
   assert.deepEqual(parsed.metadata, {})
   assert.equal(parsed.lookup('revision'), null)
 })

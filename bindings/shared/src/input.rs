@@ -109,10 +109,12 @@ pub fn metadata<'a>(
     // The look-up depends on these two fields and on no other.
     let event = Event {
         involved_object: InvolvedObject { api_version: api_version.into(), ..Default::default() },
+        related_object: None,
         severity: Severity::Info,
         timestamp: DateTime::UNIX_EPOCH,
         message: "".into(),
         reason: "".into(),
+        action: "".into(),
         metadata,
         reporting_controller: "".into(),
         reporting_instance: "".into(),

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use gitops_brain::{
     ChangedObject, ClusterName, CommitId, CommitObject, Effects, Event, Fact, FactBody, Ingested,
-    Observation, Proof, Revision, Severity, Transition, Verifier, WatchId, parse_duration,
+    InvolvedObject, Observation, Proof, Revision, Severity, Transition, Verifier, WatchId,
+    parse_duration,
 };
 use serde::Serialize;
 
@@ -105,7 +106,7 @@ pub fn parse(what: &str, bytes: &[u8]) -> Result<String, Error> {
 /// An event with all of its fields, the empty ones too.
 fn whole(event: &Event<'_>) -> String {
     #[derive(Serialize)]
-    struct Involved<'a> {
+    struct Reference<'a> {
         kind: &'a str,
         namespace: &'a str,
         name: &'a str,
@@ -116,30 +117,36 @@ fn whole(event: &Event<'_>) -> String {
     }
     #[derive(Serialize)]
     struct Whole<'a> {
-        involved_object: Involved<'a>,
+        involved_object: Reference<'a>,
+        related_object: Option<Reference<'a>>,
         severity: Severity,
         timestamp: DateTime<Utc>,
         message: &'a str,
         reason: &'a str,
+        action: &'a str,
         metadata: std::collections::BTreeMap<&'a str, &'a str>,
         reporting_controller: &'a str,
         reporting_instance: &'a str,
     }
-    let involved = &event.involved_object;
+    fn reference<'a>(object: &'a InvolvedObject<'_>) -> Reference<'a> {
+        Reference {
+            kind: &object.kind,
+            namespace: &object.namespace,
+            name: &object.name,
+            uid: &object.uid,
+            api_version: &object.api_version,
+            resource_version: &object.resource_version,
+            field_path: &object.field_path,
+        }
+    }
     to_json(&Whole {
-        involved_object: Involved {
-            kind: &involved.kind,
-            namespace: &involved.namespace,
-            name: &involved.name,
-            uid: &involved.uid,
-            api_version: &involved.api_version,
-            resource_version: &involved.resource_version,
-            field_path: &involved.field_path,
-        },
+        involved_object: reference(&event.involved_object),
+        related_object: event.related_object.as_ref().map(reference),
         severity: event.severity,
         timestamp: event.timestamp,
         message: &event.message,
         reason: &event.reason,
+        action: &event.action,
         metadata: event.metadata.iter().collect(),
         reporting_controller: &event.reporting_controller,
         reporting_instance: &event.reporting_instance,
@@ -168,6 +175,8 @@ struct Observed<'a> {
     resource_version: String,
     severity: Severity,
     reason: &'a str,
+    action: &'a str,
+    related_object: Option<Related<'a>>,
     commit_status: bool,
     revision: Option<&'a str>,
     origin_revision: Option<&'a str>,
@@ -185,6 +194,14 @@ struct Observed<'a> {
     revision_text: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+struct Related<'a> {
+    object: &'a str,
+    uid: &'a str,
+    /// Text, as that of the observation.
+    resource_version: String,
+}
+
 impl<'a> From<&'a Observation> for Observed<'a> {
     fn from(observation: &'a Observation) -> Self {
         Self {
@@ -193,6 +210,12 @@ impl<'a> From<&'a Observation> for Observed<'a> {
             resource_version: observation.resource_version.to_string(),
             severity: observation.severity,
             reason: &observation.reason,
+            action: &observation.action,
+            related_object: observation.related_object.as_ref().map(|related| Related {
+                object: related.object.as_str(),
+                uid: &related.uid,
+                resource_version: related.resource_version.to_string(),
+            }),
             commit_status: observation.commit_status,
             revision: observation.revision.as_deref(),
             origin_revision: observation.origin_revision.as_deref(),

@@ -208,7 +208,7 @@ words! {
     /// Why it stands where it does.
     Reason {
         Waiting, NeverHeard, Blocked, Applying, CheckingHealth, Interrupted, HealthUnproved,
-        NotChecked, RolledBack, Diverged, Deleted, AncestryUnknown, Learning, NoReconciler,
+        NotChecked, RolledBack, Diverged, Deleted, AncestryUnknown, Learning, NoMatchYet, NoReconciler,
         SourceTrouble, Failed, TimedOut, Succeeded,
     }
     /// What the operator declared of a reconciler's health checks.
@@ -477,22 +477,25 @@ schemas! {
     Parents { commit: String, parents: Vec<String>, }
     /// Raw commit objects in base64.
     Objects { #[schema(max_items = 2000)] objects: Vec<String>, }
-    /// An event as notification-controller posts it (`fluxcd/pkg/apis/event/v1beta1.Event`).
+    /// An event as notification-controller posts it (`Event` of `fluxcd/pkg/apis/event`, v1beta1 and v1).
     FluxEvent {
         #[serde(rename = "involvedObject")]
         involved_object: InvolvedObject,
+        #[serde(rename = "relatedObject")]
+        related_object: Option<InvolvedObject>,
         severity: String,
         #[schema(format = DateTime)]
         timestamp: String,
         message: String,
         reason: String,
+        action: Option<String>,
         metadata: Option<BTreeMap<String, String>>,
         #[serde(rename = "reportingController")]
         reporting_controller: Option<String>,
         #[serde(rename = "reportingInstance")]
         reporting_instance: Option<String>,
     }
-    /// The Flux object that an event is about.
+    /// A Flux object: the one that an event is about, or the source of its revision.
     InvolvedObject {
         kind: String,
         namespace: String,

@@ -210,6 +210,8 @@ impl Application {
             commit_annotation: None,
             chart_from_oci: false,
             timestamp: whole_seconds(told.timestamp.unwrap_or(at)),
+            action: "".into(),
+            related_object: None,
             health_check_passed: told.is_healthy,
             created_or_configured: false,
             only_deletions: false,

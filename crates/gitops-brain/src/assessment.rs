@@ -80,7 +80,16 @@ impl<'a> Assessor<'a, '_> {
         if let Some(incarnation) = reconciler.current() {
             assessment.verdict = verdict(reconciler, incarnation, policy);
             assessment.head = incarnation.newest_first().next();
-            assessment.live = self.is_live(assessment.head);
+            assessment.live = match incarnation.applied() {
+                (Some(applied), None) => self.is_live(applied),
+                (Some(applied), Some(perhaps)) => {
+                    self.is_live(applied).filter(|live| self.is_live(perhaps) == Some(*live))
+                }
+                // What it was at before is not known; what it attempts may not be there yet.
+                (None, _) => {
+                    assessment.head.and_then(|(head, _)| self.is_live(head)).filter(|live| !live)
+                }
+            };
             assessment.trouble = incarnation.present_trouble();
             self.judge(reconciler, incarnation, &mut assessment);
         } else if reconciler.is_deleted() {
@@ -89,9 +98,8 @@ impl<'a> Assessor<'a, '_> {
         assessment
     }
 
-    /// Whether what was taken up last contains the commit.
-    fn is_live(&self, head: Option<(&Record, OrderKey)>) -> Option<bool> {
-        let (record, _) = head?;
+    /// Whether a revision contains the commit.
+    fn is_live(&self, record: &Record) -> Option<bool> {
         let head = self.world.commit_of(record.revision)?;
         if self.carries(record) {
             Some(true)
@@ -291,7 +299,7 @@ impl<'a> Assessor<'a, '_> {
             Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => {
                 reason
             }
-            _ if self.world.source_trouble(reconciler.cluster).is_some() => Reason::SourceTrouble,
+            _ if self.world.source_trouble(reconciler).is_some() => Reason::SourceTrouble,
             _ => Reason::Waiting,
         }
     }
@@ -342,13 +350,14 @@ impl<'a> Assessment<'a> {
             let first = record.earliest(Kinds::FAILED);
             let since = first
                 .max(record.latest(Kinds::PROGRESS).filter(|progress| Some(*progress) > first));
+            let is_transient = |failure: &Words| TRANSIENT.contains(&&*failure.reason);
+            // A Helm action that failed stays failed, whatever fails before the next one.
+            let undone = record.latest(Kinds::UNDOING);
+            let action_failed = undone.is_some() && record.latest(Kinds::FAILED) > undone;
             self.failing = since.map(|since| Failing {
                 since: since.time(),
                 transient: may_mend
-                    || record
-                        .failure
-                        .as_ref()
-                        .is_some_and(|failure| TRANSIENT.contains(&&*failure.reason)),
+                    || !action_failed && record.failure.as_deref().is_some_and(is_transient),
             });
         }
     }
@@ -384,10 +393,14 @@ impl<'a> Weighed<'a> {
     ) -> Self {
         let failed = record.latest_counting(Kinds::FAILED, cut).filter(|_| rules::FAILURE);
         // What is not later than the newest failure is undone by it.
-        let standing = |kinds| record.latest_counting(kinds, cut).filter(|key| Some(*key) > failed);
-        let checked = standing(Kinds::HEALTH_CHECKED);
-        let succeeded = standing(Kinds::SUCCEEDED);
+        let undone = record.latest_counting(Kinds::UNDOING, cut).filter(|_| rules::FAILURE);
+        let standing = |kinds| record.latest_counting(kinds, cut).filter(|key| Some(*key) > undone);
         let applying = standing(Kinds::APPLYING);
+        // A list of deletions may be that of the Kustomization itself, until the attempt goes on.
+        let pruned = record.latest_counting(Kinds::PRUNED, cut);
+        let since_pruned = |kinds| standing(kinds).filter(|key| Some(*key) > pruned);
+        let checked = since_pruned(Kinds::HEALTH_CHECKED);
+        let succeeded = since_pruned(Kinds::SUCCEEDED);
         let evidence = succeeded.map_or(Evidence::None, |succeeded| {
             reconciler.evidence(incarnation, policy, succeeded)
         });

@@ -27,8 +27,9 @@ pub const MAX_DEPTH: usize = 32;
 /// each entry of the Alert's `eventMetadata`, adds one.
 pub const MAX_METADATA_ENTRIES: usize = 256;
 
-/// What one controller said about one of its objects: `Event` in Flux's
-/// `pkg/apis/event/v1beta1/event.go`.
+/// What one controller said about one of its objects: `Event` in Flux's `pkg/apis/event`, versions
+/// v1beta1 and v1. Version v1 (Flux 2.10) adds `relatedObject` and `action`. A notification-controller
+/// that reads v1beta1 drops both, so an event without them may come from any controller.
 ///
 /// Texts are borrowed from the body wherever they have no escapes. Serialized, it has Flux's fields
 /// in Flux's order, and leaves out the same empty ones; but Go writes `<`, `>`, `&`, U+2028 and
@@ -62,6 +63,10 @@ pub const MAX_METADATA_ENTRIES: usize = 256;
 pub struct Event<'a> {
     /// The object that the event is about.
     pub involved_object: InvolvedObject<'a>,
+    /// The source of the revision (v1): kustomize-controller names the `GitRepository`, `OCIRepository`,
+    /// `Bucket` or `ExternalArtifact` that the Kustomization was reconciled from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related_object: Option<InvolvedObject<'a>>,
     /// How bad it is. Flux sends `info` and `error`.
     pub severity: Severity,
     /// When it happened, by the controller's clock. Flux sends whole seconds.
@@ -70,6 +75,9 @@ pub struct Event<'a> {
     pub message: Cow<'a, str>,
     /// What happened, in one word, as `ReconciliationSucceeded`.
     pub reason: Cow<'a, str>,
+    /// What the controller was doing (v1), as `Apply` or `Finalize`; empty if the event does not tell.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub action: Cow<'a, str>,
     /// What else is told; [`Event::metadata`] finds an entry under each of the names it may have.
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata<'a>,
@@ -102,10 +110,12 @@ impl<'a> Event<'a> {
     pub fn into_owned(self) -> Event<'static> {
         Event {
             involved_object: self.involved_object.into_owned(),
+            related_object: self.related_object.map(InvolvedObject::into_owned),
             severity: self.severity,
             timestamp: self.timestamp,
             message: owned(self.message),
             reason: owned(self.reason),
+            action: owned(self.action),
             metadata: self.metadata.into_owned(),
             reporting_controller: owned(self.reporting_controller),
             reporting_instance: owned(self.reporting_instance),
@@ -189,6 +199,11 @@ impl<'a> InvolvedObject<'a> {
         let kind = kind.ok_or(missing("kind"))?;
         let name = name.ok_or(missing("name"))?;
         Ok(Self { kind, name, ..rest })
+    }
+
+    /// `null` stands for none, as in Go.
+    fn read_optional(reader: &mut Reader<'a>) -> Result<Option<Self>, json::Error> {
+        if reader.null()? { Ok(None) } else { Self::read(reader).map(Some) }
     }
 
     fn into_owned(self) -> InvolvedObject<'static> {
@@ -510,15 +525,18 @@ fn read_document<'a>(text: &'a str) -> Result<Event<'a>, json::Error> {
     let offset = reader.offset();
     let (mut involved_object, mut severity, mut timestamp) = (None, None, None);
     let (mut message, mut reason) = (None, None);
+    let (mut related_object, mut action) = (None, Cow::default());
     let mut metadata = Metadata::default();
     let (mut reporting_controller, mut reporting_instance) = Default::default();
     reader.object(|reader, key| {
         match &*key {
             "involvedObject" => involved_object = Some(InvolvedObject::read(reader)?),
+            "relatedObject" => related_object = InvolvedObject::read_optional(reader)?,
             "severity" => severity = Some(Severity::read(reader)?),
             "timestamp" => timestamp = Some(read_timestamp(reader)?),
             "message" => message = Some(reader.string()?),
             "reason" => reason = Some(reader.string()?),
+            "action" => action = reader.string()?,
             "metadata" => metadata = Metadata::read(reader)?,
             "reportingController" => reporting_controller = reader.string()?,
             "reportingInstance" => reporting_instance = reader.string()?,
@@ -530,10 +548,12 @@ fn read_document<'a>(text: &'a str) -> Result<Event<'a>, json::Error> {
     let missing = |field| json::Error { offset, problem: Problem::Missing(field) };
     Ok(Event {
         involved_object: involved_object.ok_or(missing("involvedObject"))?,
+        related_object,
         severity: severity.ok_or(missing("severity"))?,
         timestamp: timestamp.ok_or(missing("timestamp"))?,
         message: message.ok_or(missing("message"))?,
         reason: reason.ok_or(missing("reason"))?,
+        action,
         metadata,
         reporting_controller,
         reporting_instance,
@@ -657,13 +677,14 @@ mod tests {
             "metadata": {"b": "2", "a": "1", "b": "3"}, "reason": "r", "message": "m\n",
             "timestamp": "2026-11-23T14:03:46.5+01:00", "severity": "trace",
             "involvedObject": {"fieldPath": "f", "resourceVersion": "v", "apiVersion": "g/v1",
-            "uid": "u", "name": "n", "namespace": "ns", "kind": "K", "future": -1e3}} "#,
+            "uid": "u", "name": "n", "namespace": "ns", "kind": "K", "future": -1e3},
+            "action": "Apply", "relatedObject": {"name": "s", "kind": "GitRepository", "uid": "su"}} "#,
         )
         .unwrap();
         let written = serde_json::to_string(&event).unwrap();
         assert_eq!(
             written,
-            r#"{"involvedObject":{"kind":"K","namespace":"ns","name":"n","uid":"u","apiVersion":"g/v1","resourceVersion":"v","fieldPath":"f"},"severity":"trace","timestamp":"2026-11-23T13:03:46.500Z","message":"m\n","reason":"r","metadata":{"a":"1","b":"3"},"reportingController":"rc","reportingInstance":"ri"}"#,
+            r#"{"involvedObject":{"kind":"K","namespace":"ns","name":"n","uid":"u","apiVersion":"g/v1","resourceVersion":"v","fieldPath":"f"},"relatedObject":{"kind":"GitRepository","name":"s","uid":"su"},"severity":"trace","timestamp":"2026-11-23T13:03:46.500Z","message":"m\n","reason":"r","action":"Apply","metadata":{"a":"1","b":"3"},"reportingController":"rc","reportingInstance":"ri"}"#,
         );
         assert_eq!(parse(&written).unwrap(), event);
     }
@@ -672,6 +693,11 @@ mod tests {
     fn absent_and_null_metadata_are_empty() {
         assert!(parse(SMALL).unwrap().metadata.is_empty());
         assert_eq!(parse(&with("\"metadata\":null")), parse(SMALL));
+    }
+
+    #[test]
+    fn a_null_related_object_is_none() {
+        assert_eq!(parse(&with("\"relatedObject\":null")), parse(SMALL));
     }
 
     #[test]
@@ -740,6 +766,9 @@ mod tests {
         check(r#""metadata":{"revision":1}"#, invalid, r#"metadata["revision"]"#);
         check(r#""metadata":{"a b":{}}"#, invalid, r#"metadata["a b"]"#);
         check(r#""metadata":7"#, invalid, "metadata");
+        check(r#""action":null"#, invalid, "action");
+        check(r#""relatedObject":"s""#, invalid, "relatedObject");
+        check(r#""relatedObject":{"kind":"GitRepository"}"#, missing, "relatedObject.name");
         check(r#""x":{"y":[0,01]}"#, "event.malformed", "x.y[1]");
 
         let code = |body: &[u8]| Event::parse(body).unwrap_err().code();
@@ -845,10 +874,12 @@ mod tests {
         }
 
         #[test]
-        fn events_survive_writing_and_reading(texts in prop::collection::vec(any::<String>(), 8)) {
+        fn events_survive_writing_and_reading(texts in prop::collection::vec(any::<String>(), 10)) {
             let mut event = parse(SMALL).unwrap().into_owned();
-            let [message, reason, uid, path, key, value, controller, instance] =
-                <[String; 8]>::try_from(texts).unwrap();
+            let [message, reason, uid, path, key, value, controller, instance, action, version] =
+                <[String; 10]>::try_from(texts).unwrap();
+            let source = InvolvedObject { resource_version: version.into(), ..event.involved_object.clone() };
+            (event.action, event.related_object) = (action.into(), Some(source));
             event.involved_object.uid = uid.into();
             event.involved_object.field_path = path.into();
             (event.message, event.reason) = (message.into(), reason.into());

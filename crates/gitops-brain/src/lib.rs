@@ -105,6 +105,7 @@ pub use crate::{
     names::{ClusterName, EnvironmentName, NameError, ObjectName, Selector},
     observation::{
         Change, ChangedObject, MAX_CHANGED_OBJECTS, MAX_MESSAGE_BYTES, Observation, Proof,
+        RelatedObject,
     },
     policy::{Environment, HealthChecks, Policy, ReconcilerPolicy, Require},
     reconciler::{Changed, MAX_INCARNATIONS, MAX_REVISIONS},

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     chart::CommitPrefix,
     commit::CommitId,
-    event::{Event, Severity},
+    event::{Event, InvolvedObject, Severity},
     names::{ClusterName, NameError, ObjectName},
     revision::Revision,
     rules,
@@ -41,6 +41,13 @@ pub struct Observation {
     pub severity: Severity,
     /// The event's reason, in Flux's words; reasons that are not known are kept too.
     pub reason: Cow<'static, str>,
+    /// What the controller was doing, as `Apply` or `Finalize` (event API v1); empty if the event does
+    /// not tell. Never taken from the metadata, which has what an annotation says.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub action: Cow<'static, str>,
+    /// The source of the revision (event API v1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub related_object: Option<RelatedObject>,
     /// Whether metadata held `commit_status: update`, which kustomize-controller sets on the event
     /// of a finished reconciliation and on no other.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -78,6 +85,20 @@ pub struct Observation {
     /// The message, cut to [`MAX_MESSAGE_BYTES`].
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub message: Box<str>,
+}
+
+/// The source that an event's revision comes from: `relatedObject` of the event API v1.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RelatedObject {
+    /// The source, in the cluster of the event.
+    pub object: ObjectName,
+    /// The source's uid.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub uid: Box<str>,
+    /// The source's numeric resourceVersion, 0 if it has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resource_version: u64,
 }
 
 /// A Flux object that a change list names, and what was done to it.
@@ -171,7 +192,8 @@ impl Observation {
     ///
     /// # Errors
     ///
-    /// If the event's object has a name that Kubernetes would not allow.
+    /// If the event's object, or the object that it relates to, has a name that Kubernetes would not
+    /// allow.
     pub fn of(cluster: &ClusterName, event: &Event<'_>) -> Result<Self, NameError> {
         let involved = &event.involved_object;
         let object = ObjectName::of(cluster, &involved.kind, &involved.namespace, &involved.name)?;
@@ -184,6 +206,12 @@ impl Observation {
             resource_version: involved.resource_version.parse().unwrap_or(0),
             severity: event.severity,
             reason: intern(&event.reason),
+            action: intern_action(&event.action),
+            related_object: event
+                .related_object
+                .as_ref()
+                .map(|related| RelatedObject::of(cluster, related))
+                .transpose()?,
             commit_status: event.metadata("commit_status") == Some("update"),
             revision: metadata("revision"),
             origin_revision: metadata("originRevision"),
@@ -217,13 +245,15 @@ impl Observation {
     pub(crate) fn proof_for(&self, role: Role) -> Option<Proof> {
         let reason = &*self.reason;
         match (role, self.severity) {
+            // `finalize` sends its events with whatever reason the Ready condition had last, so this
+            // comes before any reason is looked at.
+            (Role::Kustomization, _) if rules::DELETED && self.is_of_deletion() => {
+                Some(Proof::Deleted)
+            }
             (Role::Kustomization, Severity::Info) => match reason {
-                // `finalize` sends the list of deletions with whatever reason the Ready condition
-                // had last, so this comes before any reason is looked at.
-                _ if rules::DELETED && self.only_deletions && reason != "Progressing" => {
-                    Some(Proof::Deleted)
+                "Progressing" if self.health_check_passed || self.action == HEALTH_CHECK => {
+                    Some(Proof::HealthChecked)
                 }
-                "Progressing" if self.health_check_passed => Some(Proof::HealthChecked),
                 "Progressing" => Some(Proof::Applying),
                 "ReconciliationSucceeded" if self.commit_status => Some(Proof::Succeeded),
                 "DependencyNotReady" if !rules::BLOCKED => Some(Proof::Failed),
@@ -233,6 +263,7 @@ impl Observation {
             },
             (Role::HelmRelease, Severity::Info) => match reason {
                 "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Some(Proof::Succeeded),
+                _ if self.is_uninstalled() => None,
                 // The release that was wanted is not there.
                 remedy if is_remedy(remedy) => Some(Proof::Failed),
                 "DependencyNotReady" => Some(Proof::Blocked),
@@ -265,6 +296,60 @@ impl Observation {
             }
             _ => None,
         }
+    }
+
+    /// Whether a Kustomization tells of its own deletion (kustomize-controller, `finalize` and what
+    /// follows it in `Reconcile`). Once it is to be deleted it cannot be kept any more, also if its
+    /// objects cannot be pruned.
+    fn is_of_deletion(&self) -> bool {
+        match (&*self.action, self.severity) {
+            ("Finalize" | "WaitForTermination", _) => true,
+            // Every other error sets another reason before it is sent.
+            (_, Severity::Error) => {
+                self.reason == "ReconciliationSucceeded"
+                    || DELETION_ERRORS.iter().any(|begin| self.message.starts_with(begin))
+            }
+            ("", _) => self.only_deletions && self.reason != "Progressing",
+            // The source is resolved after `finalize`, so the success that ends a deletion names none.
+            _ => self.is_success() && self.related_object.is_none(),
+        }
+    }
+
+    /// Whether kustomize-controller says that a reconciliation succeeded.
+    fn is_success(&self) -> bool {
+        self.severity == Severity::Info
+            && self.reason == "ReconciliationSucceeded"
+            && self.commit_status
+    }
+
+    /// Whether a Helm release was uninstalled because its HelmRelease is deleted, or names another
+    /// target from now on (helm-controller, `uninstall.go`). After a failed installation it is a remedy
+    /// (`uninstall_remediation.go`), which only the message tells apart.
+    pub(crate) fn is_uninstalled(&self) -> bool {
+        self.reason == "UninstallSucceeded"
+            && self.object.kind() == "HelmRelease"
+            && self.severity == Severity::Info
+            && self.message.starts_with(UNINSTALLED)
+    }
+
+    /// Whether helm-controller failed before it touched the release. It does not tell when it recovers
+    /// and finds the release in sync, so this takes nothing back that a Helm action has proved.
+    pub(crate) fn failed_before_action(&self) -> bool {
+        const BEFORE: [&str; 4] =
+            ["ArtifactFailed", "ValuesError", "AccessDenied", "InvalidCELExpression"];
+        self.object.kind() == "HelmRelease" && BEFORE.contains(&&*self.reason)
+    }
+
+    /// Whether it lists objects that were created or configured.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.created_or_configured || self.action == "Apply"
+    }
+
+    /// Whether it can be the list of deletions of a commit, or of the Kustomization itself: `finalize`
+    /// sends it with the reason `Progressing` if the controller was stopped in the midst of a
+    /// reconciliation, and only `action` tells the two apart.
+    pub(crate) fn may_be_of_deletion(&self) -> bool {
+        self.only_deletions && self.action.is_empty()
     }
 
     /// The commit of the gitops repository that the event is about, if it names one.
@@ -351,6 +436,35 @@ impl Observation {
     }
 }
 
+impl RelatedObject {
+    /// A source of which nothing but the name is known.
+    pub(crate) fn new(object: ObjectName) -> Self {
+        Self { object, uid: "".into(), resource_version: 0 }
+    }
+
+    fn of(cluster: &ClusterName, related: &InvolvedObject<'_>) -> Result<Self, NameError> {
+        Ok(Self {
+            object: ObjectName::of(cluster, &related.kind, &related.namespace, &related.name)?,
+            uid: (&*related.uid).into(),
+            resource_version: related.resource_version.parse().unwrap_or(0),
+        })
+    }
+}
+
+/// How the message of helm-controller begins when it has uninstalled a release, but not as a remedy.
+pub(crate) const UNINSTALLED: &str = "Helm uninstall succeeded";
+
+/// The action of kustomize-controller's health checks: those that passed are of severity `info`.
+const HEALTH_CHECK: &str = "HealthCheck";
+
+/// How the errors of kustomize-controller's `finalize` begin. Where `action` is not told and the Ready
+/// condition had another reason than `ReconciliationSucceeded`, nothing else tells of a deletion.
+const DELETION_ERRORS: [&str; 3] = [
+    "pruning for deleted resource failed",
+    "failed to wait for resources termination",
+    "unable to prune objects: ",
+];
+
 /// The lines that begin with the kind of a Flux object. Few lines of a change list do, so that their
 /// first letters are looked for, many bytes at a time.
 fn lines_about_flux_objects(text: &str) -> impl Iterator<Item = &str> {
@@ -430,6 +544,25 @@ pub(crate) fn intern(reason: &str) -> Cow<'static, str> {
     match KNOWN.iter().find(|known| **known == reason) {
         Some(known) => Cow::Borrowed(known),
         None => Cow::Owned(cut(reason, 256).to_owned()),
+    }
+}
+
+/// The actions of kustomize-controller and source-controller: they cost no memory of their own.
+fn intern_action(action: &str) -> Cow<'static, str> {
+    const KNOWN: &[&str] = &[
+        "Reconcile",
+        "Apply",
+        HEALTH_CHECK,
+        "Prune",
+        "CheckDependencies",
+        "ResolveSource",
+        "Decrypt",
+        "Finalize",
+        "WaitForTermination",
+    ];
+    match KNOWN.iter().find(|known| **known == action) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(cut(action, 256).to_owned()),
     }
 }
 

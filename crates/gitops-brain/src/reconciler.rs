@@ -29,7 +29,7 @@ pub const MAX_INCARNATIONS: usize = 16;
 /// The most revisions that are kept of one incarnation.
 pub const MAX_REVISIONS: usize = 10_000;
 
-/// The most observations that are kept of one revision: the extremes of nine kinds, and those that
+/// The most observations that are kept of one revision: the extremes of twelve kinds, and those that
 /// tie with them.
 const MAX_MARKS: usize = 64;
 
@@ -131,29 +131,54 @@ impl Kinds {
     pub(crate) const UNFINISHED: Self = Self(1 << 6);
     pub(crate) const HEALTH_CHECKED: Self = Self(1 << 7);
     pub(crate) const SUCCEEDED: Self = Self(1 << 8);
+    /// Applying, with nothing but deletions: of the commit, or of the Kustomization itself.
+    pub(crate) const PRUNED: Self = Self(1 << 9);
+    /// A failure that undoes what was proved before it.
+    pub(crate) const UNDOING: Self = Self(1 << 10);
+    /// Failed or interrupted at a stage that only what was applied comes to.
+    pub(crate) const AFTER_APPLYING: Self = Self(1 << 11);
+    /// All that shows that a revision was applied.
+    pub(crate) const APPLIED: Self = Self(Self::PROGRESS.0 | Self::AFTER_APPLYING.0);
+    /// What may have come before or after a revision was applied.
+    const PERHAPS_APPLIED: Self = Self(Self::UNFINISHED.0 | Self::INTERRUPTED.0);
     /// All that shows that the reconciler got somewhere with a revision.
     pub(crate) const PROGRESS: Self =
         Self(Self::APPLYING.0 | Self::HEALTH_CHECKED.0 | Self::SUCCEEDED.0);
     /// All but `BLOCKED`: what shows that the reconciler took up a revision.
     pub(crate) const TAKEN_UP: Self = Self(Self::PROGRESS.0 | Self::FAILED.0 | Self::INTERRUPTED.0);
-    const ALL: Self = Self(0x1FF);
+    const ALL: Self = Self(0xFFF);
 
     fn of(observation: &Observation, proof: Proof) -> Self {
+        let stage = match (proof, &*observation.reason) {
+            (
+                Proof::Failed | Proof::Interrupted,
+                "HealthCheckFailed" | "HealthCheckCanceled" | "HealthDegraded" | "PruneFailed",
+            ) => Self::AFTER_APPLYING.0,
+            _ => 0,
+        };
+        Self(Self::of_proof(observation, proof).0 | stage)
+    }
+
+    fn of_proof(observation: &Observation, proof: Proof) -> Self {
         let reason = &*observation.reason;
         match proof {
             Proof::Blocked => Self::BLOCKED,
             Proof::Interrupted => Self::INTERRUPTED,
-            Proof::Applying if observation.created_or_configured => {
+            Proof::Applying if observation.has_applied() => {
                 Self(Self::APPLYING.0 | Self::CHANGED.0)
             }
+            Proof::Applying if observation.may_be_of_deletion() => {
+                Self(Self::APPLYING.0 | Self::PRUNED.0)
+            }
             Proof::Applying => Self::APPLYING,
-            Proof::Failed if reason == "HealthCheckFailed" => {
-                Self(Self::FAILED.0 | Self::HEALTH_FAILED.0)
+            Proof::Failed if matches!(reason, "HealthCheckFailed" | "HealthDegraded") => {
+                Self(Self::FAILED.0 | Self::UNDOING.0 | Self::HEALTH_FAILED.0)
             }
             Proof::Failed if matches!(reason, "PruneFailed" | "Progressing") => {
-                Self(Self::FAILED.0 | Self::UNFINISHED.0)
+                Self(Self::FAILED.0 | Self::UNDOING.0 | Self::UNFINISHED.0)
             }
-            Proof::Failed => Self::FAILED,
+            Proof::Failed if observation.failed_before_action() => Self::FAILED,
+            Proof::Failed => Self(Self::FAILED.0 | Self::UNDOING.0),
             Proof::HealthChecked => Self::HEALTH_CHECKED,
             Proof::Succeeded => Self::SUCCEEDED,
             Proof::Deleted => Self(0),
@@ -179,18 +204,22 @@ impl Kinds {
         Self::SUCCEEDED,
     ];
     /// The kinds of which the latest is kept.
-    const WITH_LATEST: [Self; 7] = [
+    const WITH_LATEST: [Self; 11] = [
         Self::BLOCKED,
         Self::INTERRUPTED,
         Self::APPLYING,
+        Self::PRUNED,
         Self::FAILED,
+        Self::UNDOING,
+        Self::UNFINISHED,
+        Self::AFTER_APPLYING,
         Self::HEALTH_FAILED,
         Self::HEALTH_CHECKED,
         Self::SUCCEEDED,
     ];
 }
 
-/// What is kept of one observation, in 16 bytes: its key, its kinds (9 bits) and its reason (10).
+/// What is kept of one observation, in 16 bytes: its key, its kinds (12 bits) and its reason (10).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mark(u128);
 
@@ -199,15 +228,15 @@ pub(crate) const MAX_REASONS: usize = 1 << 10;
 
 impl Mark {
     fn new(key: OrderKey, kinds: Kinds, reason: u16) -> Self {
-        Self(key.bits() << 19 | u128::from(kinds.0) << 10 | u128::from(reason))
+        Self(key.bits() << 22 | u128::from(kinds.0) << 10 | u128::from(reason))
     }
 
     pub(crate) fn key(self) -> OrderKey {
-        OrderKey::from_bits(self.0 >> 19)
+        OrderKey::from_bits(self.0 >> 22)
     }
 
     pub(crate) fn kinds(self) -> Kinds {
-        Kinds((self.0 >> 10) as u16 & 0x1FF)
+        Kinds((self.0 >> 10) as u16 & Kinds::ALL.0)
     }
 
     pub(crate) fn reason(self) -> u16 {
@@ -517,8 +546,12 @@ pub(crate) struct Incarnation {
     pub(crate) newest: OrderKey,
     /// When it was deleted.
     pub(crate) deleted: Option<OrderKey>,
+    /// When its Helm release was last uninstalled.
+    pub(crate) uninstalled: Option<OrderKey>,
     /// The Flux objects that it took with it.
     pub(crate) withdrew: Vec<Named>,
+    /// The source that was named last, and when.
+    pub(crate) source: Option<(OrderKey, ObjectName)>,
     /// The newest error that named no revision.
     pub(crate) trouble: Option<Box<Words>>,
     /// The newest that was said.
@@ -549,6 +582,8 @@ impl Incarnation {
             blocked: None,
             newest,
             deleted: None,
+            uninstalled: None,
+            source: None,
             withdrew: Vec::new(),
             trouble: None,
             last: None,
@@ -590,6 +625,34 @@ impl Incarnation {
     /// The revision that it took up last.
     pub(crate) fn head(&self) -> Option<&Record> {
         self.newest_first().next().map(|(record, _)| record)
+    }
+
+    /// The revision that is known to have been applied last; and one that may have been applied since.
+    pub(crate) fn applied(&self) -> (Option<&Record>, Option<&Record>) {
+        type Kept<'a> = Option<(OrderKey, Tie, &'a Record)>;
+        let (mut applied, mut perhaps): (Kept<'_>, Kept<'_>) = (None, None);
+        let newest_of = |kept: Kept<'_>| kept.map(|(key, tie, _)| (key, tie));
+        for (record, newest) in self.newest_first() {
+            // Nothing in the records that follow is newer.
+            if newest_of(applied).is_some_and(|(key, _)| key > newest) {
+                break;
+            }
+            let at = |kinds| record.latest(kinds).map(|key| (key, record.tie, record));
+            for (kept, found) in
+                [(&mut applied, at(Kinds::APPLIED)), (&mut perhaps, at(Kinds::PERHAPS_APPLIED))]
+            {
+                if newest_of(found) > newest_of(*kept) {
+                    *kept = found;
+                }
+            }
+        }
+        let since = perhaps.filter(|_| newest_of(perhaps) > newest_of(applied));
+        (applied.map(|(.., record)| record), since.map(|(.., record)| record))
+    }
+
+    /// Whether its Helm release was uninstalled, and nothing was said since.
+    fn is_uninstalled(&self) -> bool {
+        self.uninstalled == Some(self.newest)
     }
 
     /// The trouble that nothing has cleared since.
@@ -658,8 +721,32 @@ impl Incarnation {
 
     /// Takes in an observation. Returns how much of it was news.
     pub(crate) fn insert(&mut self, observation: &Observation, seen: &Seen<'_>) -> Changed {
-        let Seen { proof, key, revision, .. } = *seen;
+        let key = seen.key;
         self.newest = self.newest.max(key);
+        if observation.is_uninstalled() {
+            self.uninstalled = self.uninstalled.max(Some(key));
+        }
+        let source_changed = self.note_source(observation);
+        let changed = self.insert_said(observation, seen);
+        changed.max(Changed::from(source_changed))
+    }
+
+    /// Notes the source that an observation names. Returns whether that is another one than before.
+    fn note_source(&mut self, observation: &Observation) -> bool {
+        let Some(related) = &observation.related_object else { return false };
+        // Whatever the event proves.
+        let key = OrderKey::of(observation, None);
+        let before = self.source.as_ref();
+        if before.is_some_and(|(kept, name)| (kept, name) >= (&key, &related.object)) {
+            return false;
+        }
+        let changed = before.is_none_or(|(_, name)| *name != related.object);
+        self.source = Some((key, related.object.clone()));
+        changed
+    }
+
+    fn insert_said(&mut self, observation: &Observation, seen: &Seen<'_>) -> Changed {
+        let Seen { proof, key, revision, .. } = *seen;
         let said_before = self.said_alike(observation, proof);
         let said_last = Words::join(&mut self.last, observation, proof, key, revision, seen.tie);
         match (proof, revision) {
@@ -990,7 +1077,7 @@ impl Reconciler {
         let withdrawn = self
             .withdrawn
             .filter(|withdrawn| self.announced.is_none_or(|announced| *withdrawn > announced));
-        current.is_some_and(|current| current.deleted.is_some())
+        current.is_some_and(|current| current.deleted.is_some() || current.is_uninstalled())
             || withdrawn.is_some_and(|withdrawn| {
                 current.is_none_or(|current| withdrawn.seconds() > current.newest.seconds())
             })

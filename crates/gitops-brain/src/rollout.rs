@@ -21,7 +21,7 @@ use crate::{
         ReconcilerStatus, Standing, State, Status, TimelineEntry, Version,
     },
     wording::{self, Wording},
-    world::{Registered, World},
+    world::{Cluster, Registered, World},
 };
 
 /// How long after its deadline a rollout still hands out transitions.
@@ -97,9 +97,11 @@ pub(crate) struct Expected {
     complete_at: Option<DateTime<Utc>>,
     /// The cluster that was to be learned from, if it was never heard.
     unheard: bool,
-    /// Whether one of the patterns is for clusters of which none was ever heard, or nothing is known
-    /// of the cluster that is to be learned from.
+    /// Whether nothing is known of the cluster that is to be learned from.
     silent: bool,
+    /// The patterns that match nothing, or that are for a cluster of which no reconciler was heard: what
+    /// they are meant for may fail unseen.
+    unmatched: BTreeSet<Selector>,
 }
 
 /// A rollout, looked at.
@@ -199,7 +201,10 @@ impl<'a> View<'a> {
 
     /// The least of the reconcilers' states, or `failed` if one failed.
     fn state(&self) -> State {
-        if self.expected.members.is_empty() || !self.never_heard.is_empty() {
+        if self.expected.members.is_empty()
+            || !self.never_heard.is_empty()
+            || !self.expected.unmatched.is_empty() && rules::EVERY
+        {
             let failed =
                 self.assessed.iter().any(|(_, assessment)| assessment.state == State::Failed);
             return if failed { State::Failed } else { State::Pending };
@@ -290,7 +295,7 @@ impl<'a> View<'a> {
             state,
             outcome,
             settled: outcome.is_settled(),
-            live: all_live(&reconcilers),
+            live: all_live(&reconcilers).filter(|live| !live || self.expected.unmatched.is_empty()),
             require: self.require,
             reason: wording.reason,
             message: wording.message,
@@ -383,6 +388,20 @@ impl<'a> View<'a> {
 
     /// Why the whole stands where it does.
     fn wording(&self, state: State, outcome: Outcome, reconcilers: &[ReconcilerStatus]) -> Wording {
+        // A reconciler that stands no better than the whole says more.
+        let stands_so =
+            |status: &ReconcilerStatus| matches!(status.state, State::Pending | State::Failed);
+        if let Some(selector) = self.expected.unmatched.first()
+            && !reconcilers.iter().any(stands_so)
+        {
+            let is_heard = self
+                .world
+                .clusters
+                .iter()
+                .any(|cluster| cluster.is_heard() && selector.matches_cluster(&cluster.name));
+            let wording = wording::no_match_yet(selector, is_heard);
+            return wording.timed_out_if(outcome, self.registered);
+        }
         if reconcilers.is_empty() {
             let wording = wording::no_reconciler(&self.query.environment, self.expected.unheard);
             return wording.timed_out_if(outcome, self.registered);
@@ -451,17 +470,21 @@ fn expected(
     learning: Duration,
 ) -> Expected {
     let mut expected = Expected::default();
+    // Returns whether any reconciler of the cluster matches.
     let learn = |expected: &mut Expected,
-                 cluster: &crate::world::Cluster,
+                 cluster: &Cluster,
                  matches: &dyn Fn(&ObjectName) -> bool| {
         let complete_at = plus(cluster.first_heard, learning);
         expected.complete_at = expected.complete_at.max(Some(complete_at));
+        let mut any = false;
         for index in &cluster.reconcilers {
             let Some(reconciler) = world.reconciler(*index) else { continue };
             if !reconciler.is_gone() && matches(&reconciler.name) && takes_part(world, reconciler) {
                 expected.members.insert(reconciler.name.clone(), Some(*index));
+                any = true;
             }
         }
+        any
     };
     for selector in wanted.selectors {
         if let Some(name) = selector.as_name() {
@@ -473,14 +496,17 @@ fn expected(
             }
             continue;
         }
-        let mut clusters = world
+        let clusters = world
             .clusters
             .iter()
-            .filter(|cluster| cluster.is_heard() && selector.matches_cluster(&cluster.name))
-            .peekable();
-        expected.silent |= clusters.peek().is_none();
+            .filter(|cluster| cluster.is_heard() && selector.matches_cluster(&cluster.name));
+        let (mut any, mut all_known) = (false, true);
         for cluster in clusters {
-            learn(&mut expected, cluster, &|name| selector.matches(name));
+            any |= learn(&mut expected, cluster, &|name| selector.matches(name));
+            all_known &= has_reconcilers(world, cluster);
+        }
+        if !any || !all_known {
+            expected.unmatched.insert(selector.clone());
         }
     }
     if wanted.whole_cluster {
@@ -495,6 +521,23 @@ fn expected(
             !expected.members.keys().any(|name| name.cluster() == environment.as_str());
     }
     expected
+}
+
+/// The patterns among an environment's selectors that match nothing yet.
+pub(crate) fn unmatched(
+    world: &World,
+    environment: &EnvironmentName,
+    selectors: &[Selector],
+) -> BTreeSet<Selector> {
+    let selectors = selectors.iter().cloned().collect();
+    let wanted = Wanted { selectors: &selectors, whole_cluster: false };
+    expected(world, environment, wanted, None, Duration::ZERO).unmatched
+}
+
+/// Whether any reconciler of a cluster was heard of. One that only told of its sources has some too.
+fn has_reconcilers(world: &World, cluster: &Cluster) -> bool {
+    let mut reconcilers = cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index));
+    reconcilers.any(Reconciler::is_known)
 }
 
 /// A `HelmRelease` whose events name no commit says nothing about one. Its parent does.

@@ -10,7 +10,9 @@ use crate::{
     event::Severity,
     fact::{Fact, FactBody, Registration, Settlement},
     names::ObjectName,
-    observation::{Change, ChangedObject, Observation, Proof, Role, intern},
+    observation::{
+        Change, ChangedObject, Observation, Proof, RelatedObject, Role, UNINSTALLED, intern,
+    },
     reconciler::{
         Cut, Incarnation, Kinds, Mark, Named, OrderKey, Reconciler, Record, RevisionKey, Words,
         seconds,
@@ -281,9 +283,23 @@ impl<'a> Snapshot<'a> {
                 let mut observation =
                     blank(&reconciler.name, deleted, Severity::Info, "ReconciliationSucceeded");
                 observation.uid = incarnation.uid.clone();
-                observation.only_deletions = true;
                 observations.push(observation);
             }
+        }
+        if let Some(key) = incarnation.uninstalled
+            && last.is_none_or(|last| last.key != key || last.reason != "UninstallSucceeded")
+        {
+            let mut observation =
+                blank(&reconciler.name, key, Severity::Info, "UninstallSucceeded");
+            observation.uid = incarnation.uid.clone();
+            observation.message = UNINSTALLED.into();
+            observations.push(observation);
+        }
+        if let Some((key, source)) = &incarnation.source {
+            let mut observation = blank(&reconciler.name, *key, Severity::Info, "");
+            observation.uid = incarnation.uid.clone();
+            observation.related_object = Some(RelatedObject::new(source.clone()));
+            observations.push(observation);
         }
         observations.extend(self.withdrawals(reconciler, incarnation).into_values());
         observations.extend(last.map(|last| self.said(reconciler, incarnation, last)));
@@ -304,7 +320,10 @@ impl<'a> Snapshot<'a> {
             .records
             .iter()
             .filter(is_needed)
-            .flat_map(|record| [record.latest(Kinds::FAILED), record.taken_up()])
+            .flat_map(|record| {
+                [Kinds::FAILED, Kinds::UNDOING, Kinds::PRUNED, Kinds::TAKEN_UP]
+                    .map(|kinds| record.latest(kinds))
+            })
             .collect();
         needed.extend(ended.into_iter().flatten());
         let graph = &self.world.graph;
@@ -416,6 +435,7 @@ impl<'a> Snapshot<'a> {
             blank(&reconciler.name, mark.key(), mark.severity(reconciler.role, reason), reason);
         self.describe(&mut observation, incarnation, record.revision, Some(record));
         observation.created_or_configured = mark.is(Kinds::CHANGED);
+        observation.only_deletions = mark.is(Kinds::PRUNED);
         observation
     }
 
@@ -527,6 +547,9 @@ fn blank(object: &ObjectName, key: OrderKey, severity: Severity, reason: &str) -
         resource_version: key.version(),
         severity,
         reason: intern(reason),
+        // Whatever it was that told of it.
+        action: if proof == Some(Proof::Deleted) { "Finalize".into() } else { "".into() },
+        related_object: None,
         commit_status: kustomization && proof == Some(Proof::Succeeded),
         revision: None,
         origin_revision: None,
@@ -535,7 +558,7 @@ fn blank(object: &ObjectName, key: OrderKey, severity: Severity, reason: &str) -
         timestamp: key.time(),
         health_check_passed: proof == Some(Proof::HealthChecked),
         created_or_configured: false,
-        only_deletions: proof == Some(Proof::Deleted),
+        only_deletions: false,
         canceled: proof == Some(Proof::Interrupted) && severity == Severity::Error,
         changed_objects: Vec::new(),
         message: "".into(),

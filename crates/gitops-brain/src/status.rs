@@ -130,6 +130,8 @@ pub enum Reason {
     AncestryUnknown,
     /// All that is known succeeded, but perhaps not all is known yet.
     Learning,
+    /// A pattern of the expected reconcilers matches none that was heard of.
+    NoMatchYet,
     /// Nothing is expected.
     NoReconciler,
     /// It has not reported, and a source in its cluster is in trouble.
@@ -160,6 +162,7 @@ impl Reason {
             Self::Deleted => "deleted",
             Self::AncestryUnknown => "ancestry_unknown",
             Self::Learning => "learning",
+            Self::NoMatchYet => "no_match_yet",
             Self::NoReconciler => "no_reconciler",
             Self::SourceTrouble => "source_trouble",
             Self::Failed => "failed",

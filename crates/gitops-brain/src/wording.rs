@@ -8,7 +8,7 @@ use crate::{
     assessment::{Assessment, declared},
     chart::CommitPrefix,
     duration::format_duration,
-    names::{EnvironmentName, ObjectName},
+    names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
     policy::{HealthChecks, Require},
     reconciler::{Reconciler, RevisionKey},
@@ -63,6 +63,21 @@ pub(crate) fn no_reconciler(environment: &EnvironmentName, unheard: bool) -> Wor
         ),
     }
 }
+
+/// All that is known has reached what is required, and a pattern matches nothing.
+pub(crate) fn no_match_yet(selector: &Selector, is_cluster_heard: bool) -> Wording {
+    let message = if is_cluster_heard {
+        format!("`{selector}` is expected, and matches no reconciler that has reported yet")
+    } else {
+        format!("`{selector}` is expected, and no such cluster has sent an event yet")
+    };
+    Wording { reason: Reason::NoMatchYet, message, remedy: Some(PATTERN_REMEDY.to_owned()) }
+}
+
+/// What to do about a pattern that matches nothing.
+pub(crate) const PATTERN_REMEDY: &str = "check the pattern in the environment's configuration, and \
+     that the cluster's Provider and Alert send the events of these reconcilers here; `gitops-brain \
+     reconcilers` lists those that have reported";
 
 /// All that is expected has reached what is required.
 pub(crate) fn succeeded(reconcilers: &[ReconcilerStatus], require: Require) -> Wording {
@@ -209,7 +224,7 @@ pub(crate) fn reconciler(
         Reason::AncestryUnknown => {
             format!("{name}: {}; how it relates to {} is not known", live(), view.commit())
         }
-        Reason::SourceTrouble => match view.world().source_trouble(reconciler.cluster) {
+        Reason::SourceTrouble => match view.world().source_trouble(reconciler) {
             Some((source, reason, message)) => format!(
                 "{name} has not reported this commit or a later one, and {source} is in \
                      trouble: {reason}: {}",
@@ -217,7 +232,11 @@ pub(crate) fn reconciler(
             ),
             None => format!("{name} has not reported this commit or a later one; {}", reported()),
         },
-        Reason::Waiting | Reason::Learning | Reason::NoReconciler | Reason::TimedOut => {
+        Reason::Waiting
+        | Reason::Learning
+        | Reason::NoMatchYet
+        | Reason::NoReconciler
+        | Reason::TimedOut => {
             // What it did there it did by a former definition, so it does not count.
             let since =
                 if status.live == Some(true) { " since its definition was changed" } else { "" };

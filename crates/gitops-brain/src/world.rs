@@ -30,6 +30,9 @@ use crate::{
 /// memory; real clusters have some hundred.
 pub const MAX_RECONCILERS: usize = 10_000;
 
+/// The newest revisions of a reconciler of which one says where they come from.
+const RECENT_REVISIONS: usize = 16;
+
 /// Distinct revision texts that are kept.
 const MAX_TEXTS: usize = 4 * MAX_REVISIONS * MAX_INCARNATIONS;
 
@@ -681,15 +684,41 @@ impl World {
         (Changed::from(news), Touched::Reconciler(index))
     }
 
-    /// What the newest failing source of a cluster says: its name, the reason and the message.
-    pub(crate) fn source_trouble(&self, cluster: u32) -> Option<(&str, &str, &str)> {
-        let sources = &self.clusters.get(cluster as usize)?.sources;
-        let troubles = sources.iter().filter_map(|(name, source)| {
+    /// What the newest failing source of a reconciler says: its name, the reason and the message.
+    pub(crate) fn source_trouble<'a>(
+        &'a self,
+        reconciler: &'a Reconciler,
+    ) -> Option<(&'a str, &'a str, &'a str)> {
+        let troubles = self.sources_of(reconciler).filter_map(|(name, source)| {
             let (key, reason, message) = source.present_trouble()?;
             Some((key, name.as_str(), reason, message))
         });
         let (_, name, reason, message) = troubles.max_by_key(|(key, name, ..)| (*key, *name))?;
         Some((name, reason, message))
+    }
+
+    /// The sources that a reconciler's revisions can come from: the one that its events name (event API
+    /// v1), else those that had a commit which it reported lately, else those of its namespace. The
+    /// others of the cluster may be of another tenant.
+    fn sources_of<'a>(
+        &'a self,
+        reconciler: &'a Reconciler,
+    ) -> impl Iterator<Item = (&'a ObjectName, &'a Source)> {
+        let sources = self.clusters.get(reconciler.cluster as usize).map(|kept| &kept.sources);
+        let current = reconciler.current();
+        let named = current.and_then(|current| current.source.as_ref()).map(|(_, name)| name);
+        let lately: Vec<CommitIndex> = current
+            .into_iter()
+            .flat_map(|current| current.newest_first().take(RECENT_REVISIONS))
+            .filter_map(|(record, _)| self.commit_of(record.revision))
+            .collect();
+        let had_one = move |source: &Source| lately.iter().any(|id| source.seen.contains_key(id));
+        let any_had_one = sources.is_some_and(|sources| sources.values().any(&had_one));
+        sources.into_iter().flatten().filter(move |(name, source)| match named {
+            Some(named) => *name == named,
+            None if any_had_one => had_one(source),
+            None => name.namespace() == reconciler.name.namespace(),
+        })
     }
 
     /// When one of a cluster's sources first had a commit.

@@ -29,6 +29,9 @@ pub(super) fn untrue_whole(status: &Status) -> Option<String> {
     let is_so = match (outcome, reason) {
         (Outcome::Succeeded, Reason::Succeeded)
         | (Outcome::InProgress, Reason::Learning | Reason::NoReconciler) => count == 0,
+        (Outcome::InProgress, Reason::NoMatchYet) => {
+            *state == State::Pending && unfinished().all(|one| one.state == State::Applied)
+        }
         (Outcome::Failed, _) => *state == State::Failed && unfinished().any(says),
         (Outcome::InProgress, _) => unfinished().any(says),
         _ => false,
@@ -154,7 +157,7 @@ impl Known<'_> {
     }
 
     fn untrue_live(&self, status: &ReconcilerStatus) -> Option<&'static str> {
-        let is_live = self.one.present().map(|at| self.carries(at));
+        let is_live = self.one.live().map(|at| self.carries(at));
         let said_so = status.live.is_some() && status.live != is_live;
         (self.is_told && said_so && is_live.is_some()).then_some("what it says is live is not")
     }

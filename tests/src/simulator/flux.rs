@@ -262,6 +262,11 @@ impl Kustomization {
         self.last_attempted
     }
 
+    /// The revision that it applied last, whatever became of it.
+    pub(super) fn live(&self) -> Option<usize> {
+        self.history.get(self.begun..)?.last().map(|applied| applied.revision)
+    }
+
     /// Whether it ever applied such a revision.
     pub(super) fn has_applied(&self, is_such: impl Fn(usize) -> bool) -> bool {
         self.history.iter().any(|applied| is_such(applied.revision))

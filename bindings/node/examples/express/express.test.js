@@ -10,12 +10,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sign } from 'gitops-brain'
+import { Fact, sign } from 'gitops-brain'
 import Database from 'libsql'
+import { Journal } from './journal.js'
 
 const KEY = 'the key of staging'
 const TOKEN = 'the token of CI'
 const PATIENCE = 10_000
+// Each test names what it expects. What is declared was removed, so nothing is expected beside that.
+const REMOVED = 'staging/Kustomization/flux-system/removed'
 
 const folder = mkdtempSync(join(tmpdir(), 'brain-'))
 const database = join(folder, 'brain.db')
@@ -94,8 +97,7 @@ async function start() {
       BRAIN_WORKERS: '2',
       BRAIN_DATABASE: database,
       BRAIN_CI_TOKEN: TOKEN,
-      // Each test names what it expects, beside what is declared: nothing that there is.
-      BRAIN_POLICY: '{"environments":{"staging":{"reconcilers":["staging/*/none/*"],"learning":"0s"}}}',
+      BRAIN_POLICY: JSON.stringify({ environments: { staging: { reconcilers: [REMOVED] } } }),
       BRAIN_FLUX_KEYS: JSON.stringify({ staging: [KEY] }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -113,6 +115,7 @@ async function start() {
     const all = [...found.values()]
     return all.length === 2 && all.every((clients) => clients.length > 1) && all
   })
+  new Journal(database).append(new Fact({ type: 'removed', reconciler: REMOVED }))
   const [[flux], [ci, alsoCi]] = workers
   return { flux, ci, alsoCi }
 }

@@ -110,6 +110,8 @@ const describe = (observation) => ({
   only_deletions: observation.onlyDeletions,
   canceled: observation.canceled,
   chart_from_oci: observation.chartFromOci,
+  action: observation.action,
+  related_object: observation.relatedObject?.object ?? null,
   changed_objects: Object.fromEntries(observation.changedObjects.map(({ object, change }) => [object, change])),
 })
 

@@ -22,13 +22,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gitops_brain import Brain, Fact, observe, sign
+from gitops_brain import Brain, Fact, Removed, observe, sign
 
 KEY = "the key of staging"
-# Each test names what it expects, beside what is declared: nothing that there is.
-POLICY: dict[str, Any] = {
-    "environments": {"staging": {"reconcilers": ["staging/*/none/*"], "learning": "0s"}}
-}
+# Each test names what it expects. What is declared was removed, so nothing is expected beside that.
+REMOVED = "staging/Kustomization/flux-system/removed"
+POLICY: dict[str, Any] = {"environments": {"staging": {"reconcilers": [REMOVED]}}}
 TOKEN = "the token of CI"
 PATIENCE = 10.0
 """In seconds: for what is sure to happen."""
@@ -118,6 +117,8 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
+        eventually(self.has_journal)
+        self.store(Fact(Removed(REMOVED)))
 
     def connect(self) -> Workers:
         """One connection to the one worker, and two to the other."""
@@ -144,6 +145,11 @@ class Service:
         self.clients.clear()
         os.killpg(self.process.pid, how)
         self.process.wait(PATIENCE)
+
+    def has_journal(self) -> bool:
+        """Whether a worker has made the journal's table."""
+        with closing(sqlite3.connect(self.database)) as database:
+            return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone() is not None
 
     def store(self, *facts: Fact) -> None:
         """Puts facts into the journal in one go, as if a worker had."""

@@ -66,6 +66,7 @@ class Reason(Text):
     DELETED = "deleted"
     ANCESTRY_UNKNOWN = "ancestry_unknown"
     LEARNING = "learning"
+    NO_MATCH_YET = "no_match_yet"
     NO_RECONCILER = "no_reconciler"
     SOURCE_TROUBLE = "source_trouble"
     FAILED = "failed"
@@ -348,7 +349,7 @@ class Ignored(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvolvedObject(Value):
-    """The object that an event is about. What the event leaves out is empty."""
+    """A reference to a Kubernetes object. What the event leaves out is empty."""
 
     kind: str
     namespace: str
@@ -364,10 +365,14 @@ class Event(Value):
     """What notification-controller posts. What it leaves out is empty."""
 
     involved_object: InvolvedObject
+    related_object: InvolvedObject | None
+    """The source of the revision (event API v1)."""
     severity: Severity
     timestamp: datetime
     message: str
     reason: str
+    action: str
+    """What the controller was doing, as "Apply" or "Finalize" (event API v1)."""
     metadata: Mapping[str, str]
     reporting_controller: str
     reporting_instance: str
@@ -435,6 +440,16 @@ class ChangedObject(Value):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RelatedObject(Value):
+    """The source that an event's revision comes from."""
+
+    object: str
+    uid: str
+    resource_version: str
+    """Digits; 0 if the event has none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Observation(Value):
     """What one event said about one Flux object."""
 
@@ -444,6 +459,10 @@ class Observation(Value):
     """Digits; 0 if the event has none."""
     severity: Severity
     reason: str
+    action: str
+    """What the controller was doing (event API v1); empty if the event does not tell."""
+    related_object: RelatedObject | None
+    """The source of the revision (event API v1)."""
     commit_status: bool
     revision: str | None
     """Metadata `revision`, as it was sent."""

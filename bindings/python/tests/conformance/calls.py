@@ -64,7 +64,7 @@ def camel_case(plain: dict[str, Any]) -> dict[str, Any]:
         return first + "".join(part.capitalize() for part in rest)
 
     return {
-        name(field): camel_case(value) if field == "involved_object" else value
+        name(field): camel_case(value) if isinstance(value, dict) and field != "metadata" else value
         for field, value in plain.items()
     }
 
@@ -102,6 +102,8 @@ def observation(given: Any) -> dict[str, Any]:
             "only_deletions": told.only_deletions,
             "canceled": told.canceled,
             "chart_from_oci": told.chart_from_oci,
+            "action": told.action,
+            "related_object": told.related_object and told.related_object.object,
             "changed_objects": {
                 changed.object: str(changed.change) for changed in told.changed_objects
             },

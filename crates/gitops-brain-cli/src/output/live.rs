@@ -73,7 +73,8 @@ impl Reporter for Live {
     fn status(&mut self, answer: &Answer) {
         let status = &answer.status;
         let environment = one_line(&status.environment);
-        if status.reconcilers.is_empty() || status.reason == "learning" {
+        let of_the_whole = matches!(status.reason.as_str(), "learning" | "no_match_yet");
+        if status.reconcilers.is_empty() || of_the_whole {
             self.show(&environment, "", &one_line(&status.message));
         } else if let Some(line) = self.lines.remove(&(environment.clone(), String::new())) {
             line.finish_and_clear();

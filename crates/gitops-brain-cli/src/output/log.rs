@@ -92,7 +92,10 @@ impl Reporter for Log {
         }
         if self.is_news(status) {
             // What no reconciler has said already.
-            if matches!(status.reason.as_str(), "learning" | "no_reconciler" | "timed_out") {
+            if matches!(
+                status.reason.as_str(),
+                "learning" | "no_match_yet" | "no_reconciler" | "timed_out"
+            ) {
                 let state = one_line(&status.state);
                 self.line(&environment, &format!("{state:<7}  {}", one_line(&status.message)));
             }

@@ -11,7 +11,7 @@ use crate::{
     observation::Role,
     policy::{Environment, Require},
     reconciler::{Kinds, Reconciler},
-    rollout::Query,
+    rollout::{self, Query},
     status::{Outcome, Reason, State, Verdict, text_of},
     wording,
     world::Cluster,
@@ -60,6 +60,8 @@ pub enum FindingCode {
     SuccessEventsDropped,
     /// A reconciler that an environment names never sent an event, though its cluster does.
     ReconcilerNeverHeard,
+    /// A pattern of an environment matches no reconciler that has reported.
+    SelectorUnmatched,
     /// A reconciler does not wait for the health of what it applies.
     HealthNotChecked,
     /// No event has told whether a reconciler waits for the health of what it applies.
@@ -81,6 +83,7 @@ impl FindingCode {
             Self::ClusterFull => "cluster_full",
             Self::SuccessEventsDropped => "success_events_dropped",
             Self::ReconcilerNeverHeard => "reconciler_never_heard",
+            Self::SelectorUnmatched => "selector_unmatched",
             Self::HealthNotChecked => "health_not_checked",
             Self::HealthUnproved => "health_unproved",
             Self::ParentNotExpected => "parent_not_expected",
@@ -232,6 +235,19 @@ impl Brain {
                     "check its name, and that the Alert's `eventSources` name its kind and namespace"
                         .to_owned(),
                 ));
+            }
+        }
+        for selector in rollout::unmatched(&self.world, name, selectors) {
+            // Of a cluster that is named and was never heard, that is said already.
+            let mut heard = self.world.clusters.iter().filter(|cluster| cluster.is_heard());
+            if heard.any(|cluster| selector.matches_cluster(&cluster.name)) {
+                findings.insert(Finding {
+                    code: FindingCode::SelectorUnmatched,
+                    environment: Some(name.clone()),
+                    subject: selector.to_string(),
+                    message: format!("`{selector}` matches no reconciler that has reported"),
+                    remedy: wording::PATTERN_REMEDY.to_owned(),
+                });
             }
         }
         for reconciler in self.expected(name, selectors) {

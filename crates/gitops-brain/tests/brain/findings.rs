@@ -47,6 +47,18 @@ fn clusters_that_say_nothing_are_found() {
 }
 
 #[test]
+fn patterns_that_match_nothing_are_found() {
+    let typo = "staging/Kustomization/shpo/*";
+    let facts = healthy("apps", 0, A);
+    let found = brain(policy(&[APPS, typo]), &facts).findings(at(30));
+    only(&found, FindingCode::SelectorUnmatched, typo);
+    assert_eq!(brain(policy(&[APPS, "staging/Kustomization/*/*"]), &facts).findings(at(30)), []);
+    // Of a cluster that was never heard, nothing else is said.
+    let unheard = brain(policy(&[APPS, "eu/Kustomization/*/*"]), &facts).findings(at(30));
+    only(&unheard, FindingCode::ClusterNeverHeard, "eu");
+}
+
+#[test]
 fn a_cluster_with_more_than_is_kept_is_found() {
     let full = |count| {
         let names = (0..count).map(|number| format!("app-{number}"));

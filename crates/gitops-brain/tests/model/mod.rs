@@ -147,6 +147,8 @@ struct Assessed {
 struct Expected {
     names: BTreeSet<ObjectName>,
     complete_at: Completeness,
+    /// Whether a pattern matches nothing, or is for a cluster of which no reconciler is known.
+    unmatched: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -233,10 +235,13 @@ impl<'a> Model<'a> {
 
         let state = if assessed.iter().any(|one| one.part.state == State::Failed) {
             State::Failed
+        } else if expected.unmatched {
+            State::Pending
         } else {
             assessed.iter().map(|one| one.part.state).min().unwrap_or(State::Pending)
         };
-        let reached = !assessed.is_empty() && assessed.iter().all(|one| reaches(one, require));
+        let all_reached = assessed.iter().all(|one| reaches(one, require));
+        let reached = !assessed.is_empty() && all_reached && !expected.unmatched;
         let learned = match expected.complete_at {
             Completeness::Given => true,
             Completeness::At(time) => time <= now,
@@ -257,10 +262,19 @@ impl<'a> Model<'a> {
             Outcome::InProgress
         };
         let live = assessed.iter().map(|one| one.part.live).fold(Some(true), and);
+        let live = if expected.unmatched { and(live, None) } else { live };
         let reason = match outcome {
             Outcome::Succeeded => Reason::Succeeded,
             Outcome::Failed => Reason::Failed,
             Outcome::TimedOut => Reason::TimedOut,
+            Outcome::InProgress
+                if expected.unmatched
+                    && !assessed
+                        .iter()
+                        .any(|one| matches!(one.part.state, State::Pending | State::Failed)) =>
+            {
+                Reason::NoMatchYet
+            }
             Outcome::InProgress if assessed.is_empty() => Reason::NoReconciler,
             Outcome::InProgress if reached => Reason::Learning,
             Outcome::InProgress => assessed
@@ -354,6 +368,18 @@ impl<'a> Model<'a> {
             }
         }
         names.retain(|name| !self.is_removed(name));
+        let heard: BTreeSet<&str> = self.seen.keys().map(|name| name.cluster()).collect();
+        let known = self.reconcilers();
+        let unmatched = selectors.iter().filter(|selector| selector.is_pattern()).any(|pattern| {
+            let matched = known.iter().any(|name| {
+                pattern.matches(name) && self.joins_by_itself(name) && !self.is_removed(name)
+            });
+            let silent = heard.iter().any(|cluster| {
+                pattern.matches_cluster(cluster)
+                    && !known.iter().any(|name| name.cluster() == *cluster)
+            });
+            !matched || silent
+        });
         if query.reconcilers.is_empty() {
             names.extend(self.releases_of(&names, query.commit));
         }
@@ -377,7 +403,7 @@ impl<'a> Model<'a> {
             .chain(learned.then_some(own_at))
             .max()
             .unwrap_or(Completeness::Given);
-        Expected { names, complete_at }
+        Expected { names, complete_at, unmatched }
     }
 
     /// Those that were heard of, and those that a parent created or configured.
@@ -454,7 +480,11 @@ impl<'a> Model<'a> {
     }
 
     fn is_deleted(&self, name: &ObjectName) -> bool {
-        if self.current(name).iter().any(|seen| seen.rank == Rank::Deleted) {
+        let current = self.current(name);
+        let newest = current.iter().map(|seen| seen.key).max();
+        if current.iter().any(|seen| {
+            seen.rank == Rank::Deleted || is_uninstalled(seen.said) && Some(seen.key) == newest
+        }) {
             return true;
         }
         let lines = |wanted: &[Change]| {
@@ -553,7 +583,7 @@ impl<'a> Model<'a> {
             }
             let changed = seen
                 .iter()
-                .filter(|seen| seen.rank == Rank::Applying && seen.said.created_or_configured)
+                .filter(|seen| seen.rank == Rank::Applying && has_applied(seen.said))
                 .map(|seen| seen.key)
                 .min();
             let succeeded = keys(Rank::Succeeded, None);
@@ -615,18 +645,21 @@ impl<'a> Model<'a> {
         let newest = |rank| newest(seen, &[rank]).filter(|key| counts(*key));
         let failed = newest(Rank::Failed);
         let applying = newest(Rank::Applying);
-        let checked = newest(Rank::HealthChecked);
-        let succeeded = newest(Rank::Succeeded);
+        let pruned = pruned(seen).filter(|key| counts(*key));
+        let since_pruned = |rank| newest(rank).filter(|key| Some(*key) > pruned);
+        let undone = undone(seen, counts);
+        let checked = since_pruned(Rank::HealthChecked);
+        let succeeded = since_pruned(Rank::Succeeded);
         let proved = succeeded
             .filter(|key| self.verdict(name, query, Some(*key)) == Verdict::Checks)
             .max(checked);
         let progress = applying.max(checked).max(succeeded);
-        if failed > progress {
-            State::Failed
-        } else if proved > failed {
+        if proved > undone {
             State::Healthy
-        } else if progress > failed {
+        } else if progress > undone {
             State::Applied
+        } else if failed.is_some() {
+            State::Failed
         } else {
             State::Pending
         }
@@ -653,7 +686,17 @@ impl<'a> Model<'a> {
             verdict: self.verdict_now(name, query),
             last_heard_at: self.last_heard(name),
         };
-        part.live = head(&revisions).and_then(|(_, on)| self.contains(on, commit));
+        let last_applied = applied(&revisions, &is_applied);
+        let perhaps =
+            applied(&revisions, &is_perhaps_applied).filter(|at| Some(*at) > last_applied);
+        part.live = match last_applied {
+            Some((_, on)) => self.contains(on, commit).filter(|live| {
+                perhaps.is_none_or(|(_, on)| self.contains(on, commit) == Some(*live))
+            }),
+            None => head(&revisions)
+                .and_then(|(_, on)| self.contains(on, commit))
+                .filter(|contains| !contains),
+        };
         if self.is_deleted(name) {
             part.reason = Reason::Deleted;
             part.live = (!current.is_empty()).then_some(false);
@@ -744,14 +787,14 @@ impl<'a> Model<'a> {
                     .max_by_key(|seen| (seen.key, &*seen.said.reason, &*seen.said.message));
                 failure = first.max(progress).zip(last).map(|(since, last)| {
                     let reason = &*last.said.reason;
-                    (
-                        since,
-                        self.is_ahead(name, expected, on)
-                            || matches!(
-                                reason,
-                                "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
-                            ),
-                    )
+                    let undone = undone(seen, &|_| true);
+                    let action_failed = undone.is_some_and(|undone| undone < last.key);
+                    let is_transient = matches!(
+                        reason,
+                        "ArtifactFailed" | "DirectoryCreationFailed" | "Progressing"
+                    );
+                    let is_ahead = self.is_ahead(name, expected, on);
+                    (since, is_ahead || is_transient && !action_failed)
                 });
             }
         } else {
@@ -855,9 +898,11 @@ impl<'a> Model<'a> {
         counts: &dyn Fn(Key) -> bool,
     ) -> Reason {
         let counting = |rank| newest(seen, &[rank]).filter(|key| counts(*key));
-        let failed = counting(Rank::Failed);
-        let standing = |rank| counting(rank).filter(|key| Some(*key) > failed);
-        let (succeeded, applying) = (standing(Rank::Succeeded), standing(Rank::Applying));
+        let undone = undone(seen, counts);
+        let standing = |rank| counting(rank).filter(|key| Some(*key) > undone);
+        let pruned = pruned(seen).filter(|key| counts(*key));
+        let succeeded = standing(Rank::Succeeded).filter(|key| Some(*key) > pruned);
+        let applying = standing(Rank::Applying);
         if counting(Rank::Interrupted) > succeeded.max(applying) {
             Reason::Interrupted
         } else if succeeded > applying {
@@ -912,11 +957,7 @@ impl<'a> Model<'a> {
                 return Reason::Diverged;
             }
         }
-        if self.source_is_in_trouble(name.cluster()) {
-            Reason::SourceTrouble
-        } else {
-            Reason::Waiting
-        }
+        if self.source_is_in_trouble(name) { Reason::SourceTrouble } else { Reason::Waiting }
     }
 
     /// An error without a revision is trouble until a later proof, `Blocked` apart.
@@ -932,20 +973,52 @@ impl<'a> Model<'a> {
         trouble > proved
     }
 
-    fn source_is_in_trouble(&self, cluster: &str) -> bool {
-        self.seen
-            .iter()
-            .filter(|(name, _)| name.cluster() == cluster)
-            .filter(|(name, _)| matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket"))
-            .any(|(_, seen)| {
-                let newest = |failed| {
-                    let wanted = seen
-                        .iter()
-                        .filter(|seen| (seen.said.severity == Severity::Error) == failed);
-                    wanted.map(|seen| seen.key).max()
-                };
-                newest(true) > newest(false)
+    /// The sources of a reconciler: the one that it named last; else those that had a commit which is
+    /// among the sixteen that it took up last; else those of its namespace.
+    fn sources_of(&self, of: &ObjectName) -> Vec<&'a ObjectName> {
+        let all = || {
+            self.seen.keys().copied().filter(|name| {
+                name.cluster() == of.cluster()
+                    && matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket")
             })
+        };
+        let named = self.current(of).into_iter().filter_map(|seen| {
+            let related = seen.said.related_object.as_ref()?;
+            Some(((seen.key.0, seen.key.1), &related.object))
+        });
+        if let Some((_, named)) = named.max() {
+            return all().filter(|name| *name == named).collect();
+        }
+        let mut taken_up: Vec<_> = self
+            .revisions(of)
+            .into_iter()
+            .filter_map(|(on, seen)| Some((newest(&seen, TAKEN_UP)?, on)))
+            .collect();
+        taken_up.sort();
+        let lately: BTreeSet<_> =
+            taken_up.iter().rev().take(16).filter_map(|(_, on)| self.commit_of(on)).collect();
+        let had_one = |name: &&ObjectName| {
+            self.all(name).iter().any(|seen| {
+                let commit = seen.said.commit();
+                seen.said.severity != Severity::Error
+                    && commit.is_some_and(|commit| lately.contains(&commit))
+            })
+        };
+        if all().any(|name| had_one(&name)) {
+            return all().filter(had_one).collect();
+        }
+        all().filter(|name| name.namespace() == of.namespace()).collect()
+    }
+
+    fn source_is_in_trouble(&self, of: &ObjectName) -> bool {
+        self.sources_of(of).into_iter().map(|name| self.all(name)).any(|seen| {
+            let newest = |failed| {
+                let wanted =
+                    seen.iter().filter(|seen| (seen.said.severity == Severity::Error) == failed);
+                wanted.map(|seen| seen.key).max()
+            };
+            newest(true) > newest(false)
+        })
     }
 }
 
@@ -968,6 +1041,57 @@ fn head<'a>(revisions: &'a BTreeMap<At, Vec<&Seen<'_>>>) -> Option<(Key, &'a At)
 
 fn newest(seen: &[&Seen<'_>], ranks: &[Rank]) -> Option<Key> {
     seen.iter().filter(|seen| ranks.contains(&seen.rank)).map(|seen| seen.key).max()
+}
+
+/// The newest failure that takes back what was proved before it: helm-controller may fail before it
+/// touches the release, and does not tell when it recovers.
+fn undone(seen: &[&Seen<'_>], counts: &dyn Fn(Key) -> bool) -> Option<Key> {
+    let failures = seen.iter().filter(|seen| {
+        let before = ["ArtifactFailed", "ValuesError", "AccessDenied", "InvalidCELExpression"]
+            .contains(&&*seen.said.reason);
+        seen.rank == Rank::Failed && !(before && seen.said.object.kind() == "HelmRelease")
+    });
+    failures.map(|seen| seen.key).filter(|key| counts(*key)).max()
+}
+
+/// The revision that was applied last, by what shows it.
+fn applied<'a>(
+    revisions: &'a BTreeMap<At, Vec<&Seen<'_>>>,
+    shows: &dyn Fn(&Seen<'_>) -> bool,
+) -> Option<(Key, &'a At)> {
+    let newest =
+        |seen: &[&Seen<'_>]| seen.iter().filter(|seen| shows(seen)).map(|seen| seen.key).max();
+    revisions.iter().filter_map(|(on, seen)| Some((newest(seen)?, on))).max()
+}
+
+/// Pruning and health checks come after applying.
+fn is_applied(seen: &Seen<'_>) -> bool {
+    let late = ["HealthCheckFailed", "HealthCheckCanceled", "PruneFailed"];
+    PROGRESS.contains(&seen.rank)
+        || matches!(seen.rank, Rank::Failed | Rank::Interrupted)
+            && late.contains(&&*seen.said.reason)
+}
+
+/// What may come before or after applying.
+fn is_perhaps_applied(seen: &Seen<'_>) -> bool {
+    seen.rank == Rank::Interrupted
+        || seen.rank == Rank::Failed && ["PruneFailed", "Progressing"].contains(&&*seen.said.reason)
+}
+
+/// When a list was last sent that can be that of the Kustomization's own deletion.
+fn pruned(seen: &[&Seen<'_>]) -> Option<Key> {
+    let lists = seen.iter().filter(|seen| {
+        let said = seen.said;
+        seen.rank == Rank::Applying
+            && said.only_deletions
+            && !has_applied(said)
+            && said.action.is_empty()
+    });
+    lists.map(|seen| seen.key).max()
+}
+
+fn has_applied(said: &Observation) -> bool {
+    said.created_or_configured || said.action == "Apply"
 }
 
 fn reaches(one: &Assessed, require: Require) -> bool {
@@ -995,24 +1119,45 @@ fn defaults(declared: &Environment) -> Terms {
     Registration::new(nowhere, nothing, declared).terms
 }
 
+/// A release that went with its HelmRelease, and not after it had failed.
+fn is_uninstalled(said: &Observation) -> bool {
+    said.object.kind() == "HelmRelease"
+        && said.severity == Severity::Info
+        && said.reason == "UninstallSucceeded"
+        && said.message.starts_with("Helm uninstall succeeded")
+}
+
 /// Section 4: the table.
 fn rank(said: &Observation) -> Rank {
     let reason = &*said.reason;
-    match (said.object.kind(), said.severity) {
-        ("Kustomization", Severity::Info) if said.only_deletions && reason != "Progressing" => {
-            Rank::Deleted
+    let is_success = reason == "ReconciliationSucceeded" && said.commit_status;
+    let is_deleted = match &*said.action {
+        "Finalize" | "WaitForTermination" => true,
+        _ if said.severity == Severity::Error => {
+            reason == "ReconciliationSucceeded"
+                || ["pruning for deleted", "failed to wait for res", "unable to prune objects"]
+                    .iter()
+                    .any(|begin| said.message.starts_with(begin))
         }
+        "" => said.only_deletions && reason != "Progressing",
+        _ => is_success && said.severity == Severity::Info && said.related_object.is_none(),
+    };
+    match (said.object.kind(), said.severity) {
+        ("Kustomization", _) if is_deleted => Rank::Deleted,
         ("Kustomization", Severity::Info) => match reason {
             "DependencyNotReady" => Rank::Blocked,
-            "Progressing" if said.health_check_passed => Rank::HealthChecked,
+            "Progressing" if said.health_check_passed || said.action == "HealthCheck" => {
+                Rank::HealthChecked
+            }
             "Progressing" => Rank::Applying,
-            "ReconciliationSucceeded" if said.commit_status => Rank::Succeeded,
+            "ReconciliationSucceeded" if is_success => Rank::Succeeded,
             "HealthCheckCanceled" => Rank::Interrupted,
             _ => Rank::Nothing,
         },
         ("HelmRelease", Severity::Info) => match reason {
             "DependencyNotReady" => Rank::Blocked,
             "InstallSucceeded" | "UpgradeSucceeded" | "TestSucceeded" => Rank::Succeeded,
+            _ if is_uninstalled(said) => Rank::Nothing,
             remedy if REMEDIES.contains(&remedy) => Rank::Failed,
             "HealthCheckCanceled" => Rank::Interrupted,
             _ => Rank::Nothing,

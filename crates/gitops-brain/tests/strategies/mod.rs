@@ -85,6 +85,8 @@ struct Attempt {
     resource_version: i64,
     commit: usize,
     form: u8,
+    /// Whether the controller sends the event API v1, and nothing on the way drops its fields.
+    v1: bool,
     delay: i64,
     said: Vec<(i64, Said)>,
 }
@@ -145,7 +147,7 @@ fn said() -> impl Strategy<Value = Said> {
             .prop_map(|(reason, canceled)| Said::Failed { reason, canceled }),
         1 => (0_usize..3, any::<bool>())
             .prop_map(|(reason, spoofed)| Said::WithoutRevision { reason, spoofed }),
-        1 => (0_usize..3, 0_u8..8).prop_map(|(reason, children)| Said::Deleted { reason, children }),
+        1 => (0_usize..5, 0_u8..8).prop_map(|(reason, children)| Said::Deleted { reason, children }),
         1 => Just(Said::Unknown),
     ]
 }
@@ -171,12 +173,13 @@ fn sequence() -> impl Strategy<Value = Vec<Said>> {
 }
 
 fn attempt(reconcilers: usize) -> impl Strategy<Value = Attempt> {
+    let form = (0_u8..12, prop::bool::weighted(0.3));
     let when = (0_i64..12, prop_oneof![8 => Just(-1_i64), 1 => Just(0_i64), 1 => 1_i64..120]);
-    let what = (0..COMMITS + 1, 0_u8..12);
+    let what = (0..COMMITS + 1, form);
     let who = (0..reconcilers, prop_oneof![6 => Just(0_usize), 1 => Just(1_usize)]);
     let told = (prop_oneof![Just(100_i64), Just(250), Just(4_000)], sequence(), vec(0_i64..3, 4));
     (who, when, what, told).prop_map(
-        |((reconciler, uid), (second, version), (commit, form), (delay, said, offsets))| {
+        |((reconciler, uid), (second, version), (commit, (form, v1)), (delay, said, offsets))| {
             let mut offsets: Vec<_> = offsets.into_iter().take(said.len()).collect();
             offsets.sort_unstable();
             let resource_version = match version {
@@ -185,7 +188,7 @@ fn attempt(reconcilers: usize) -> impl Strategy<Value = Attempt> {
                 other => other * 10,
             };
             let said = offsets.into_iter().zip(said).collect();
-            Attempt { reconciler, uid, second, resource_version, commit, form, delay, said }
+            Attempt { reconciler, uid, second, resource_version, commit, form, v1, delay, said }
         },
     )
 }
@@ -263,7 +266,7 @@ fn event(attempt: &Attempt, offset: i64, said: &Said) -> Fact {
         metadata.insert("commit_status".to_owned(), "update".into());
     }
     let timestamp = start() + TimeDelta::seconds(attempt.second + offset);
-    let body = json!({
+    let mut body = json!({
         "involvedObject": {
             "kind": name.kind(),
             "namespace": name.namespace(),
@@ -281,6 +284,15 @@ fn event(attempt: &Attempt, offset: i64, said: &Said) -> Fact {
         "reason": reason,
         "metadata": metadata,
     });
+    if attempt.v1 && !helm {
+        let (action, related) = action_of(said, attempt.form);
+        body["action"] = action.into();
+        if related {
+            let source =
+                json!({"kind": "GitRepository", "namespace": "flux-system", "name": "repo"});
+            body["relatedObject"] = source;
+        }
+    }
     observed(name.cluster(), &body, timestamp + TimeDelta::milliseconds(attempt.delay))
 }
 
@@ -289,6 +301,23 @@ fn observed(cluster: &str, body: &serde_json::Value, at: DateTime<Utc>) -> Fact 
     match observe(&cluster, body.to_string().as_bytes(), at).unwrap() {
         Ingested::Fact(fact) => *fact,
         other => panic!("{other:?}"),
+    }
+}
+
+/// The action of kustomize-controller, and whether it names the source.
+fn action_of(said: &Said, form: u8) -> (&'static str, bool) {
+    match said {
+        Said::Changed { children: 0, other: false, .. } => ("Prune", true),
+        Said::Changed { .. } => ("Apply", true),
+        Said::Healthy | Said::Canceled => ("HealthCheck", true),
+        // What ends a deletion without pruning.
+        Said::Succeeded => ("Reconcile", form != 11),
+        Said::Unmarked | Said::Failed { .. } => ("Reconcile", true),
+        Said::Blocked => ("CheckDependencies", true),
+        Said::WithoutRevision { .. } => ("ResolveSource", false),
+        Said::Deleted { children: 0, .. } => ("WaitForTermination", false),
+        Said::Deleted { .. } => ("Finalize", false),
+        Said::Unknown => ("SomethingNew", true),
     }
 }
 
@@ -336,9 +365,19 @@ fn words_of_kustomize(said: &Said) -> Words {
             ("error", reason, "it cannot".to_owned(), false)
         }
         Said::Deleted { reason, children } => {
-            let reason = ["ReconciliationSucceeded", "HealthCheckFailed", "BuildFailed"][*reason];
-            let message = format!("{}Deployment/shop/web deleted\n", lines(*children, "deleted"));
-            ("info", reason, message, *children == 7)
+            // Whatever the reason was before; the last of them is of objects that cannot be pruned.
+            let (severity, reason) = [
+                ("info", "ReconciliationSucceeded"),
+                ("info", "HealthCheckFailed"),
+                ("info", "Progressing"),
+                ("error", "ReconciliationSucceeded"),
+                ("error", "BuildFailed"),
+            ][*reason];
+            let message = match severity {
+                "info" => format!("{}Deployment/shop/web deleted\n", lines(*children, "deleted")),
+                _ => "pruning for deleted resource failed".to_owned(),
+            };
+            (severity, reason, message, *children == 7)
         }
         Said::Unknown => ("info", "SomethingNew", "Something happened".to_owned(), false),
     }
@@ -377,7 +416,13 @@ fn words_of_helm(said: &Said, form: u8) -> Words {
         Said::Unknown => ("info", "SomethingNew"),
     };
     let canceled = matches!(said, Said::Failed { canceled: true, .. });
-    let message = if canceled { "helm: context canceled" } else { "Helm did something" };
+    let message = match said {
+        _ if canceled => "helm: context canceled",
+        Said::Deleted { children: 0..4, .. } => {
+            "Helm uninstall succeeded for release shop/cache.v1"
+        }
+        _ => "Helm did something",
+    };
     (severity, reason, message.to_owned(), false)
 }
 

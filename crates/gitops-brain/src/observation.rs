@@ -541,10 +541,7 @@ pub(crate) fn intern(reason: &str) -> Cow<'static, str> {
         "Syncing",
         "OutOfSync",
     ];
-    match KNOWN.iter().find(|known| **known == reason) {
-        Some(known) => Cow::Borrowed(known),
-        None => Cow::Owned(cut(reason, 256).to_owned()),
-    }
+    intern_among(KNOWN, reason)
 }
 
 /// The actions of kustomize-controller and source-controller: they cost no memory of their own.
@@ -560,9 +557,13 @@ fn intern_action(action: &str) -> Cow<'static, str> {
         "Finalize",
         "WaitForTermination",
     ];
-    match KNOWN.iter().find(|known| **known == action) {
+    intern_among(KNOWN, action)
+}
+
+fn intern_among(known: &'static [&'static str], word: &str) -> Cow<'static, str> {
+    match known.iter().find(|known| **known == word) {
         Some(known) => Cow::Borrowed(known),
-        None => Cow::Owned(cut(action, 256).to_owned()),
+        None => Cow::Owned(cut(word, 256).to_owned()),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn no_reconciler(environment: &EnvironmentName, unheard: bool) -> Wor
     }
 }
 
-/// All that is known has reached what is required, and a pattern matches nothing.
+/// A pattern matches nothing, and no reconciler that is known is pending or failed.
 pub(crate) fn no_match_yet(selector: &Selector, is_cluster_heard: bool) -> Wording {
     let message = if is_cluster_heard {
         format!("`{selector}` is expected, and matches no reconciler that has reported yet")

@@ -201,18 +201,23 @@ fuzz-smoke: $(call alone,build)
 WHEELS := $(CURDIR)/target/wheels
 NODE_HOME := $(CURDIR)/target/node
 
+# The Node package's tool builds for a target by name. With the same for the wheel, both share what others wrote.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
 .PHONY: wheels
 wheels: $(call alone,venv) ## Build the Python package: an sdist, and of it a wheel for this platform.
 	rm -rf $(WHEELS)
 	cd bindings/python && $(VENV)/bin/maturin build --quiet --release --sdist --out $(WHEELS) \
-		--target-dir $(CURDIR)/target
+		--target $(HOST) --target-dir $(CURDIR)/target
 
+# The wheel is installed without dependencies and imported: it needs none. Then the tests' tools are put beside it.
 .PHONY: python-package
 python-package: $(call alone,wheels) ## Test the Python package from its wheel, in a fresh environment.
 	rm -rf $(VENV)-wheel
-	$(PYTHON) -m venv $(VENV)-wheel
-	$(VENV)-wheel/bin/pip install --quiet --requirement bindings/python/requirements-test.txt \
-		--requirement $(PYTHON_EXAMPLE)/requirements.txt $(WHEELS)/*.whl
+	$(PYTHON) -m venv --without-pip $(VENV)-wheel
+	$(VENV)/bin/pip --quiet --python $(VENV)-wheel/bin/python install --no-deps $(WHEELS)/*.whl
+	$(VENV)-wheel/bin/python -c 'import gitops_brain'
+	ls -d $(VENV)/lib/python3*/site-packages >"$$(echo $(VENV)-wheel/lib/python3*/site-packages)/tools.pth"
 	cd bindings/python && $(VENV)-wheel/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_RELEASE_TESTS)
 	cd $(PYTHON_EXAMPLE) && $(VENV)-wheel/bin/python -m pytest -q -p no:cacheprovider
 

@@ -578,7 +578,8 @@ impl World {
                         && self.networks.iter().all(Network::is_sure)
                         // Of which definition a success was is known only where that was told.
                         && self.root.is_none()
-                        && truths.iter().all(|truth| truth.is_told) =>
+                        && truths.iter().all(|truth| truth.is_told)
+                        && !self.may_be_unproved(commit) =>
                 {
                     let messages: Vec<_> =
                         status.reconcilers.iter().map(|one| &one.message).collect();
@@ -650,6 +651,12 @@ impl World {
         sends && waits && knows && (vouched || self.networks.iter().all(Network::is_sure))
     }
 
+    /// Whether something that the commit came with was applied by an attempt that ended before the check.
+    fn may_be_unproved(&self, commit: usize) -> bool {
+        let carries = |at| self.git.contains(at, commit);
+        self.said.iter().any(|said| causes::ended_early(said, &carries))
+    }
+
     /// What is true of every reconciler at the end, and told by nobody.
     fn unexplained(
         &mut self,
@@ -664,7 +671,9 @@ impl World {
                 .iter()
                 .all(|one| one.is_well(head, self.now) && self.git.contains(head.number, commit))
         });
-        let should_be_green = is_well && self.is_told();
+        let is_unproved = reconcilers.values().any(|(_, reason)| *reason == Reason::HealthUnproved);
+        let is_excused = is_unproved && self.may_be_unproved(commit);
+        let should_be_green = is_well && self.is_told() && !is_excused;
         self.count.sure += u64::from(should_be_green);
         (should_be_green && outcome != Outcome::Succeeded).then(|| {
             format!(

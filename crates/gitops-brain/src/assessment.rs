@@ -1,5 +1,7 @@
 //! Where one reconciler stands with one commit: the rules of covering, of health and of failure.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -124,9 +126,12 @@ impl<'a> Assessor<'a, '_> {
         // The revisions that contain the commit, newest first, down to one that is not known to.
         let mut carriers = Vec::new();
         let mut after = None;
+        let mut replaced = Replaced::of(reconciler, incarnation);
         for (record, newest) in incarnation.newest_first() {
             if self.carries(record) {
-                carriers.push(record);
+                if !replaced.note(self.world.commit_of(record.revision), newest) {
+                    carriers.push(record);
+                }
             } else if rules::BREAK {
                 after = Some((record, newest));
                 // What was reported at the very same order key does not count.
@@ -152,7 +157,12 @@ impl<'a> Assessor<'a, '_> {
             )
         };
         let cut = after.map(|(_, key)| key);
-        let weighed: Vec<_> = carriers.iter().map(|record| weigh(record, cut)).collect();
+        let weighed: Vec<_> = carriers
+            .iter()
+            .map(|record| {
+                weigh(record, cut.max(replaced.by(self.world.commit_of(record.revision))))
+            })
+            .collect();
         let own =
             |weighed: &&Weighed<'a>| self.world.commit_of(weighed.record.revision) == self.commit;
         let healthy = || weighed.iter().filter(|weighed| weighed.state == State::Healthy);
@@ -178,8 +188,11 @@ impl<'a> Assessor<'a, '_> {
             });
         // The commit's own failure stays, whatever was taken up after it.
         let own_failure = || {
-            let records = self.world.records_at(incarnation, self.commit?);
-            let mut weighed = records.map(|record| weigh(record, None));
+            let mut records = self.world.newest_at(incarnation, self.commit?);
+            if reconciler.role != Role::HelmRelease {
+                records.truncate(1);
+            }
+            let mut weighed = records.into_iter().map(|record| weigh(record, None));
             weighed.find(|weighed| weighed.state == State::Failed)
         };
         let any_counts = weighed.iter().any(|weighed| weighed.counts);
@@ -235,7 +248,8 @@ impl<'a> Assessor<'a, '_> {
     /// did at that revision until then, it may have done by its former definition.
     fn changed_by_parent(&self, reconciler: &'a Reconciler, record: &Record) -> Option<OrderKey> {
         let changes = self.parents(reconciler).filter_map(|(parent, child)| {
-            self.world.record_like(parent, record.revision)?.newest_change_of(child)
+            let records = self.world.records_like(parent, record.revision);
+            records.filter_map(|record| record.newest_change_of(child)).max()
         });
         changes.max()
     }
@@ -326,6 +340,42 @@ impl<'a> Assessor<'a, '_> {
     }
 }
 
+/// Of a commit of which several artifacts were made only the newest counts, and of that what came after
+/// the others: each can hold something else. A release is told of by its commit and by its chart, and
+/// these are one.
+struct Replaced {
+    /// By commit, the newest of the artifacts before the newest; `None` if there is but one.
+    others: Option<BTreeMap<CommitIndex, Option<OrderKey>>>,
+}
+
+impl Replaced {
+    fn of(reconciler: &Reconciler, incarnation: &Incarnation) -> Self {
+        let matters = reconciler.role != Role::HelmRelease && incarnation.has_artifacts();
+        Self { others: matters.then(BTreeMap::new) }
+    }
+
+    /// Notes the next older revision. Returns whether a newer one replaced it.
+    fn note(&mut self, commit: Option<CommitIndex>, newest: OrderKey) -> bool {
+        let Some((others, commit)) = self.others.as_mut().zip(commit) else { return false };
+        match others.entry(commit) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                false
+            }
+            Entry::Occupied(mut kept) => {
+                let newest = (*kept.get()).max(Some(newest));
+                kept.insert(newest);
+                true
+            }
+        }
+    }
+
+    /// The newest of what a revision replaced.
+    fn by(&self, commit: Option<CommitIndex>) -> Option<OrderKey> {
+        *self.others.as_ref()?.get(&commit?)?
+    }
+}
+
 impl<'a> Assessment<'a> {
     fn settle(&mut self, weighed: Weighed<'a>, may_mend: bool) {
         let record = weighed.record;
@@ -340,7 +390,7 @@ impl<'a> Assessment<'a> {
                 Some(applied) if applied.interrupted => Reason::Interrupted,
                 Some(applied) if applied.finished => match weighed.evidence {
                     Evidence::DoesNotCheck => Reason::NotChecked,
-                    Evidence::Checks | Evidence::None => Reason::HealthUnproved,
+                    Evidence::Checks | Evidence::Unclear | Evidence::None => Reason::HealthUnproved,
                 },
                 _ if self.verdict == Verdict::Checks => Reason::CheckingHealth,
                 _ => Reason::Applying,
@@ -401,9 +451,15 @@ impl<'a> Weighed<'a> {
         let since_pruned = |kinds| standing(kinds).filter(|key| Some(*key) > pruned);
         let checked = since_pruned(Kinds::HEALTH_CHECKED);
         let succeeded = since_pruned(Kinds::SUCCEEDED);
-        let evidence = succeeded.map_or(Evidence::None, |succeeded| {
-            reconciler.evidence(incarnation, policy, succeeded)
-        });
+        // One that waits tells of its health check wherever it applied changes. If it did not, an earlier
+        // check does not show that it still waits.
+        let is_silent =
+            policy == HealthChecks::Inferred && record.is_unchecked() && rules::UNFINISHED;
+        let evidence_at = |at| match reconciler.evidence(incarnation, policy, at) {
+            Evidence::Checks if is_silent => Evidence::Unclear,
+            evidence => evidence,
+        };
+        let evidence = succeeded.map_or(Evidence::None, evidence_at);
         let proves = evidence == Evidence::Checks || !rules::HEALTH;
         let proved = checked.or(succeeded.filter(|_| proves));
         let newest = applying.max(succeeded);
@@ -411,9 +467,11 @@ impl<'a> Weighed<'a> {
             let first = record
                 .earliest(Kinds::HEALTH_CHECKED)
                 .into_iter()
-                .chain(record.earliest(Kinds::SUCCEEDED).filter(|first| {
-                    reconciler.evidence(incarnation, policy, *first) == Evidence::Checks
-                }))
+                .chain(
+                    record
+                        .earliest(Kinds::SUCCEEDED)
+                        .filter(|first| evidence_at(*first) == Evidence::Checks),
+                )
                 .min();
             (State::Healthy, None, first.or(Some(proved)))
         } else if let Some(newest) = newest {
@@ -449,7 +507,7 @@ pub(crate) fn verdict(
     let now = OrderKey::latest_possible();
     match reconciler.evidence(incarnation, policy, now) {
         Evidence::Checks => Verdict::Checks,
-        Evidence::None => Verdict::Unknown,
+        Evidence::None | Evidence::Unclear => Verdict::Unknown,
         // A health check that failed was one: only a success right after it shows that there is none
         // any more.
         Evidence::DoesNotCheck if policy == HealthChecks::Inferred => {

@@ -21,12 +21,12 @@ use crate::{
     fact::{Fact, FactBody, Settlement},
     names::{ClusterName, EnvironmentName, ObjectName, Selector, shorten},
     observation::Role,
-    policy::Policy,
+    policy::{HealthChecks, Policy},
     reconciler::{Changed, Kinds, Reconciler},
     rollout::{Query, View, is_over, over_at},
     status::{
         EventSummary, HealthChecksStatus, Outcome, ReconcilerReport, Standing, State, Status,
-        Transition, Verdict, Version,
+        Transition, Version,
     },
     world::{Registered, RolloutKey, Touched, World},
 };
@@ -864,12 +864,26 @@ impl Brain {
         effects.woken.sort_unstable();
     }
 
+    /// What is declared of a reconciler's health checks by the environments that it is one of, if they
+    /// agree.
+    fn health_checks_anywhere(&self, name: &ObjectName) -> HealthChecks {
+        let environments = self.policy.environments.iter();
+        let mut declared = environments
+            .filter(|(environment, of)| selects(environment, &of.reconcilers, name))
+            .map(|(environment, _)| self.policy.health_checks(Some(environment), name));
+        let first = declared.next().filter(|first| declared.all(|other| other == *first));
+        first.unwrap_or_else(|| self.policy.health_checks(None, name))
+    }
+
     fn report(
         &self,
         reconciler: &Reconciler,
         environment: Option<&EnvironmentName>,
     ) -> ReconcilerReport {
-        let policy = self.policy.health_checks(environment, &reconciler.name);
+        let policy = match environment {
+            Some(_) => self.policy.health_checks(environment, &reconciler.name),
+            None => self.health_checks_anywhere(&reconciler.name),
+        };
         let incarnation = reconciler.current();
         let head = incarnation.and_then(|incarnation| incarnation.head());
         let commit = head.and_then(|head| self.world.commit_of(head.revision));
@@ -891,8 +905,7 @@ impl Brain {
         };
         let verdict = match incarnation {
             Some(incarnation) => assessment::verdict(reconciler, incarnation, policy),
-            None if reconciler.role.always_checks() => Verdict::Checks,
-            None => Verdict::Unknown,
+            None => assessment::declared(Some(reconciler.role), policy),
         };
         ReconcilerReport {
             reconciler: reconciler.name.clone(),

@@ -80,6 +80,31 @@ fn parse(text: &str) -> Option<Duration> {
     (total <= MAX).then_some(total)
 }
 
+/// The whole seconds of a duration that Go wrote (`time.Duration.String`), as `1m2.5s` or `342.1ms`; what
+/// follows it is not read.
+pub(crate) fn seconds_of_go(text: &str) -> Option<u32> {
+    let end = text.find([',', ' ']).unwrap_or(text.len());
+    let mut rest = text.get(..end)?;
+    let mut seconds: u32 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit)?;
+        let size = match unit {
+            "h" => 3600,
+            "m" => 60,
+            "s" => 1,
+            "ms" | "µs" | "ns" => 0,
+            _ => return None,
+        };
+        let whole: u32 = number.split('.').next()?.parse().ok()?;
+        seconds = seconds.checked_add(whole.checked_mul(size)?)?;
+        rest = tail;
+    }
+    (end > 0).then_some(seconds)
+}
+
 pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_duration(*value))
 }
@@ -111,6 +136,22 @@ mod tests {
         assert_eq!(parse_duration("90d").unwrap(), Duration::from_hours(90 * 24));
         assert_eq!(parse_duration("1s500ms").unwrap(), Duration::from_millis(1500));
         assert_eq!(format_duration(Duration::from_millis(1500)), "1s500ms");
+    }
+
+    #[test]
+    fn durations_of_go_are_read_in_whole_seconds() {
+        for (text, seconds) in [
+            ("5.02s", 5),
+            ("342.1ms", 0),
+            ("1m2.5s, next run in 10m0s", 62),
+            ("1h0m0s", 3600),
+            ("0s", 0),
+        ] {
+            assert_eq!(seconds_of_go(text), Some(seconds), "{text}");
+        }
+        for bad in ["", ", next", "soon", "5", "5w", "99999999999s", "-5s"] {
+            assert_eq!(seconds_of_go(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     chart::CommitPrefix,
     commit::CommitId,
+    duration::seconds_of_go,
     event::{Event, InvolvedObject, Severity},
     names::{ClusterName, NameError, ObjectName},
     revision::Revision,
@@ -340,6 +341,16 @@ impl Observation {
         self.object.kind() == "HelmRelease" && BEFORE.contains(&&*self.reason)
     }
 
+    /// The whole seconds that a Kustomization says its attempt, or the health check of it, took: the
+    /// attempt began that long before. 0 if it does not say.
+    pub(crate) fn took_seconds(&self) -> u32 {
+        if self.object.kind() != "Kustomization" {
+            return 0;
+        }
+        let took = TOOK.iter().find_map(|begin| self.message.strip_prefix(begin));
+        took.and_then(seconds_of_go).unwrap_or(0)
+    }
+
     /// Whether it lists objects that were created or configured.
     pub(crate) fn has_applied(&self) -> bool {
         self.created_or_configured || self.action == "Apply"
@@ -453,6 +464,10 @@ impl RelatedObject {
 
 /// How the message of helm-controller begins when it has uninstalled a release, but not as a remedy.
 pub(crate) const UNINSTALLED: &str = "Helm uninstall succeeded";
+
+/// How the messages of kustomize-controller begin that say how long something took (`checkHealth`,
+/// `Reconcile`).
+pub(crate) const TOOK: [&str; 2] = ["Health check passed in ", "Reconciliation finished in "];
 
 /// The action of kustomize-controller's health checks: those that passed are of severity `info`.
 const HEALTH_CHECK: &str = "HealthCheck";

@@ -3,7 +3,12 @@
 //! Only maxima and minima are kept, so that the order in which events arrive, and how often, makes no
 //! difference. Everything else is derived.
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap, num::NonZeroU128};
+use std::{
+    borrow::Cow,
+    cmp::{Ordering, Reverse},
+    collections::BTreeMap,
+    num::NonZeroU128,
+};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
@@ -219,20 +224,45 @@ impl Kinds {
     ];
 }
 
-/// What is kept of one observation, in 16 bytes: its key, its kinds (12 bits) and its reason (10).
+/// What is kept of one observation, in 16 bytes: its key, its kinds (12 bits), its reason (10) and how
+/// long it took (7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Mark(u128);
+
+/// How long something took, in seconds, in 7 bits: up to 64 as it is, then rounded up to one of eight
+/// steps before each power of two. What takes longer than four hours took for ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Took(u8);
+
+impl Took {
+    const EXACT: u8 = 64;
+    const LONGEST: u8 = 127;
+
+    fn of(seconds: u32) -> Self {
+        let enough = |code: &u8| Self(*code).seconds() >= seconds;
+        Self((0..Self::LONGEST).find(enough).unwrap_or(Self::LONGEST))
+    }
+
+    fn seconds(self) -> u32 {
+        match self.0.checked_sub(Self::EXACT) {
+            None => u32::from(self.0),
+            Some(_) if self.0 >= Self::LONGEST => u32::MAX,
+            Some(step) => u32::from(8 + step % 8) << (3 + step / 8),
+        }
+    }
+}
 
 /// Reasons that a mark can tell apart.
 pub(crate) const MAX_REASONS: usize = 1 << 10;
 
 impl Mark {
-    fn new(key: OrderKey, kinds: Kinds, reason: u16) -> Self {
-        Self(key.bits() << 22 | u128::from(kinds.0) << 10 | u128::from(reason))
+    fn new(key: OrderKey, kinds: Kinds, reason: u16, took: u32) -> Self {
+        let took = u128::from(Took::of(took).0);
+        Self(key.bits() << 29 | took << 22 | u128::from(kinds.0) << 10 | u128::from(reason))
     }
 
     pub(crate) fn key(self) -> OrderKey {
-        OrderKey::from_bits(self.0 >> 22)
+        OrderKey::from_bits(self.0 >> 29)
     }
 
     pub(crate) fn kinds(self) -> Kinds {
@@ -241,6 +271,11 @@ impl Mark {
 
     pub(crate) fn reason(self) -> u16 {
         self.0 as u16 & 0x3FF
+    }
+
+    /// The seconds that what it tells of took, at most.
+    pub(crate) fn took(self) -> u32 {
+        Took((self.0 >> 22) as u8 & Took::LONGEST).seconds()
     }
 
     /// The severity of the event, which follows from what it proved.
@@ -264,6 +299,9 @@ impl Mark {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum RevisionKey {
     Commit(CommitIndex),
+    /// An artifact that was made of a commit, by its own revision. The next one that is made of the same
+    /// commit can hold something else.
+    Artifact(CommitIndex, TextIndex),
     /// A chart, of whose commit the version tells the beginning.
     Chart(CommitPrefix),
     /// A revision that names no commit.
@@ -274,7 +312,7 @@ impl RevisionKey {
     /// The commit, if it is named in full.
     pub(crate) fn as_commit(self) -> Option<CommitIndex> {
         match self {
-            Self::Commit(commit) => Some(commit),
+            Self::Commit(commit) | Self::Artifact(commit, _) => Some(commit),
             Self::Chart(_) | Self::Text(_) => None,
         }
     }
@@ -284,7 +322,7 @@ impl RevisionKey {
 /// which order they arrived. No two revisions have the same one, whoever thought them up.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Tie {
-    /// Of a commit's id, or its beginning; of a text 1.
+    /// Of a commit's id, or its beginning; of a text 1, of an artifact 2.
     length: u8,
     bytes: [u8; 32],
 }
@@ -310,6 +348,11 @@ impl Tie {
 
     pub(crate) fn of_text(text: &str) -> Self {
         Self { length: 1, bytes: Sha256::digest(text).into() }
+    }
+
+    pub(crate) fn of_artifact(id: &CommitId, text: &str) -> Self {
+        let both = Sha256::new().chain_update(id.as_bytes()).chain_update(text);
+        Self { length: 2, bytes: both.finalize().into() }
     }
 }
 
@@ -414,13 +457,14 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    pub(crate) fn counts(&self, key: OrderKey) -> bool {
+    /// Whether something counts that was said at a key, of an attempt that began at a second or before.
+    pub(crate) fn counts(&self, key: OrderKey, began: u32) -> bool {
         self.after.is_none_or(|after| key > after)
             && self.changed_by_parent.is_none_or(|parent| {
                 // An attempt that began before the parent's did has an older resourceVersion: they
                 // are counted through in a whole cluster.
-                let began_before = key.version() != 0 && key.version() <= parent.version();
-                key > parent && !began_before
+                let is_older = key.version() != 0 && key.version() <= parent.version();
+                key > parent && !is_older && began >= parent.seconds()
             })
     }
 }
@@ -439,7 +483,7 @@ impl Record {
     }
 
     /// What orders it among the others.
-    fn order(&self) -> (Option<OrderKey>, Tie) {
+    pub(crate) fn order(&self) -> (Option<OrderKey>, Tie) {
         (self.taken_up, self.tie)
     }
 
@@ -463,7 +507,22 @@ impl Record {
 
     /// The newest of some kinds, if it counts.
     pub(crate) fn latest_counting(&self, kinds: Kinds, cut: Cut) -> Option<OrderKey> {
-        self.latest(kinds).filter(|key| cut.counts(*key))
+        self.latest(kinds).filter(|key| cut.counts(*key, self.began(*key)))
+    }
+
+    /// When the attempt that said something at a key began, in seconds: what it says it took tells, and
+    /// what else is known to be said by it.
+    pub(crate) fn began(&self, key: OrderKey) -> u32 {
+        let said = [Kinds::APPLYING, Kinds::HEALTH_CHECKED, Kinds::SUCCEEDED];
+        let said = said.into_iter().flat_map(|kinds| [self.earliest(kinds), self.latest(kinds)]);
+        let by_it = |said: &OrderKey| key.version() != 0 && said.version() == key.version();
+        let keys = said.flatten().filter(by_it).chain([key]);
+        let began = |said: OrderKey| {
+            let here = self.marks.iter().filter(|mark| mark.key() == said);
+            let took = here.map(|mark| mark.took()).max().unwrap_or(0);
+            said.seconds().saturating_sub(took)
+        };
+        keys.map(began).min().unwrap_or_default()
     }
 
     /// The first of some kinds.
@@ -475,6 +534,16 @@ impl Record {
     pub(crate) fn newest_mark(&self, reasons: &Interner) -> Option<Mark> {
         let marks = self.marks.iter().copied();
         marks.max_by_key(|mark| (mark.key(), reasons.text_at(mark.reason())))
+    }
+
+    /// Whether it applied changes when the revision was new to it, and told of no health check that passed.
+    /// What it changes after its first success is no longer new to it (kustomize-controller,
+    /// `checkHealth`).
+    pub(crate) fn is_unchecked(&self) -> bool {
+        let changed = self.earliest(Kinds::CHANGED);
+        let succeeded = self.earliest(Kinds::SUCCEEDED);
+        let was_new = changed.is_some() && succeeded.is_none_or(|first| Some(first) > changed);
+        was_new && self.latest(Kinds::HEALTH_CHECKED).is_none()
     }
 
     /// When it was shown that this reconciler does not wait: a revision new to it was applied with
@@ -538,6 +607,8 @@ pub(crate) struct Incarnation {
     pub(crate) uid: Box<str>,
     pub(crate) records: Vec<Record>,
     index: HashMap<RevisionKey, u32>,
+    /// The records of artifacts, by the commit that they were made of.
+    artifacts: BTreeMap<CommitIndex, Vec<u32>>,
     /// The records by the newest proof but `Blocked`, oldest first.
     order: Vec<u32>,
     /// When it was last said that its dependencies are not ready, and at which revision.
@@ -569,6 +640,9 @@ pub(crate) struct Incarnation {
 pub(crate) enum Evidence {
     Checks,
     DoesNotCheck,
+    /// It told of a check before, and then it applied changes and told of none: it was told not to wait
+    /// any more, or the event was lost.
+    Unclear,
     None,
 }
 
@@ -578,6 +652,7 @@ impl Incarnation {
             uid: uid.into(),
             records: Vec::new(),
             index: hashing::map_of_places(),
+            artifacts: BTreeMap::new(),
             order: Vec::new(),
             blocked: None,
             newest,
@@ -597,6 +672,23 @@ impl Incarnation {
         self.records.get(*self.index.get(&revision)? as usize)
     }
 
+    /// What is kept of the artifacts that were made of a commit.
+    pub(crate) fn artifacts_of(&self, commit: CommitIndex) -> impl Iterator<Item = &Record> {
+        let places = self.artifacts.get(&commit).into_iter().flatten();
+        places.filter_map(|place| self.records.get(*place as usize))
+    }
+
+    pub(crate) fn has_artifacts(&self) -> bool {
+        !self.artifacts.is_empty()
+    }
+
+    fn index_record(&mut self, revision: RevisionKey, place: u32) {
+        self.index.insert(revision, place);
+        if let RevisionKey::Artifact(commit, _) = revision {
+            self.artifacts.entry(commit).or_default().push(place);
+        }
+    }
+
     /// The records by their newest proof but `Blocked`, newest first; those without one are left out.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = (&Record, OrderKey)> {
         self.order.iter().rev().map_while(|place| {
@@ -609,13 +701,17 @@ impl Incarnation {
     /// health is checked.
     pub(crate) fn needed(&self) -> Vec<OrderKey> {
         let newest = self.newest_first().next().map(|(_, key)| key);
-        // Several can show it at one key.
-        let not_waiting = self.newest_not_waiting.map(|(key, _)| key);
-        let shown = self
-            .records
-            .iter()
-            .filter(|record| not_waiting.is_some() && record.shown_not_to_wait() == not_waiting)
-            .flat_map(|record| [record.earliest(Kinds::CHANGED), not_waiting]);
+        // One sign that it does not wait can be a lost event, two are none.
+        let signs = || {
+            let records = self.records.iter();
+            records.filter_map(|record| Some((record.shown_not_to_wait()?, record)))
+        };
+        let mut newest_signs: Vec<_> = signs().map(|(key, _)| key).collect();
+        newest_signs.sort_unstable_by_key(|key| Reverse(*key));
+        let since = newest_signs.get(1).or(newest_signs.first()).copied();
+        let shown = signs()
+            .filter(|(key, _)| Some(*key) >= since)
+            .flat_map(|(key, record)| [record.earliest(Kinds::CHANGED), Some(key)]);
         let succeeded =
             self.records.iter().filter_map(|record| record.latest(Kinds::SUCCEEDED)).max();
         let checks = [newest, succeeded, self.newest_check, self.newest_failed_check];
@@ -662,11 +758,11 @@ impl Incarnation {
     }
 
     /// The newest evidence about health checks at or before a time.
-    pub(crate) fn evidence(&self, at: OrderKey) -> (Evidence, Option<OrderKey>) {
+    pub(crate) fn evidence(&self, at: OrderKey) -> Evidence {
         let not_waiting = self.newest_not_waiting.map(|(key, _)| key);
         let newest = [self.newest_check, self.newest_failed_check, not_waiting];
         if newest.iter().flatten().all(|key| *key <= at) {
-            return Self::judge(newest);
+            return self.judge(newest, at);
         }
         let [mut check, mut failed_check, mut not_waiting] = [None; 3];
         for (record, newest) in self.newest_first() {
@@ -687,7 +783,7 @@ impl Incarnation {
             });
             not_waiting = not_waiting.max(record.shown_not_to_wait().filter(|key| *key <= at));
         }
-        Self::judge([check, failed_check, not_waiting])
+        self.judge([check, failed_check, not_waiting], at)
     }
 
     /// What the newest evidence says now, given that it is not a health check that passed: a failed
@@ -707,16 +803,23 @@ impl Incarnation {
     }
 
     fn judge(
+        &self,
         [check, failed_check, not_waiting]: [Option<OrderKey>; 3],
-    ) -> (Evidence, Option<OrderKey>) {
-        let newest = check.max(failed_check).max(not_waiting);
-        let evidence = match newest {
+        at: OrderKey,
+    ) -> Evidence {
+        let waited = check.max(failed_check);
+        match waited.max(not_waiting) {
             None => Evidence::None,
             newest if newest == check => Evidence::Checks,
+            newest if newest == not_waiting && waited.is_some() && newest > waited => {
+                let later = self.newest_first().take_while(|(_, newest)| Some(*newest) > waited);
+                let shown = later.filter_map(|(record, _)| record.shown_not_to_wait());
+                let signs = shown.filter(|sign| Some(*sign) > waited && *sign <= at);
+                if signs.take(2).count() < 2 { Evidence::Unclear } else { Evidence::DoesNotCheck }
+            }
             // After a red check a waiting one always tells of a green one before it succeeds.
             _ => Evidence::DoesNotCheck,
-        };
-        (evidence, newest)
+        }
     }
 
     /// Takes in an observation. Returns how much of it was news.
@@ -817,7 +920,7 @@ impl Incarnation {
         let before = record.taken_up;
         let newest = record.latest(Kinds::ALL);
         let kinds = Kinds::of(observation, proof);
-        let mut news = record.insert(Mark::new(key, kinds, reason));
+        let mut news = record.insert(Mark::new(key, kinds, reason, observation.took_seconds()));
         let text_before = record.text;
         match newest.cmp(&Some(key)) {
             Ordering::Less => record.text = text,
@@ -870,7 +973,7 @@ impl Incarnation {
         }
         let place = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         self.records.push(Record::new(revision, tie));
-        self.index.insert(revision, place);
+        self.index_record(revision, place);
         place
     }
 
@@ -888,15 +991,18 @@ impl Incarnation {
 
     /// Puts records in place of those that are kept, and derives the rest anew.
     pub(crate) fn rebuild(&mut self, records: Vec<Record>) {
-        self.records = records;
         self.index.clear();
+        self.artifacts.clear();
+        for (place, record) in (0..).zip(&records) {
+            self.index_record(record.revision, place);
+        }
+        self.records = records;
         self.order.clear();
         self.blocked = None;
         self.newest_check = None;
         self.newest_failed_check = None;
         self.newest_not_waiting = None;
         for (place, record) in (0..).zip(&self.records) {
-            self.index.insert(record.revision, place);
             if record.taken_up.is_some() {
                 self.order.push(place);
             }
@@ -1059,9 +1165,9 @@ impl Reconciler {
         self.incarnations.iter().max_by(|a, b| (a.newest, &a.uid).cmp(&(b.newest, &b.uid)))
     }
 
-    /// The newest proof at the revision that it took up last.
-    pub(crate) fn head_key(&self) -> Option<OrderKey> {
-        self.current()?.newest_first().next().map(|(_, key)| key)
+    /// The newest proof at the revision that it took up last, and when the attempt began that told it.
+    pub(crate) fn head_key(&self) -> Option<(OrderKey, u32)> {
+        self.current()?.newest_first().next().map(|(record, key)| (key, record.began(key)))
     }
 
     /// Which incarnation counts, and whether it is deleted.
@@ -1125,7 +1231,7 @@ impl Reconciler {
             HealthChecks::Disabled => Evidence::DoesNotCheck,
             // Helm waits unless it is told not to.
             HealthChecks::Inferred if self.role.always_checks() => Evidence::Checks,
-            HealthChecks::Inferred => incarnation.evidence(at).0,
+            HealthChecks::Inferred => incarnation.evidence(at),
         }
     }
 }

@@ -333,7 +333,7 @@ impl<'a> View<'a> {
         let world = self.world;
         let commit = world.graph.find(&self.query.commit);
         let incarnation = reconciler.current();
-        let own = || world.records_at(incarnation?, commit?).next();
+        let own = || world.newest_at(incarnation?, commit?).into_iter().next();
         let record = assessment.record.or_else(own);
         let earliest =
             |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());

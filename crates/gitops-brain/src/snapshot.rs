@@ -11,7 +11,7 @@ use crate::{
     fact::{Fact, FactBody, Registration, Settlement},
     names::ObjectName,
     observation::{
-        Change, ChangedObject, Observation, Proof, RelatedObject, Role, UNINSTALLED, intern,
+        Change, ChangedObject, Observation, Proof, RelatedObject, Role, TOOK, UNINSTALLED, intern,
     },
     reconciler::{
         Cut, Incarnation, Kinds, Mark, Named, OrderKey, Reconciler, Record, RevisionKey, Words,
@@ -248,7 +248,8 @@ impl<'a> Snapshot<'a> {
                 let failure =
                     record.failure.as_deref().filter(|_| mark.is(Kinds::FAILED)).filter(says);
                 let words = failure.or(last.filter(says));
-                if let Some(words) = words {
+                // A success has no words of its own, but how long it took.
+                if let Some(words) = words.filter(|words| !words.message.is_empty()) {
                     observation.message = words.message.clone();
                 }
                 if mark.is(Kinds::APPLYING) {
@@ -343,6 +344,10 @@ impl<'a> Snapshot<'a> {
                     }
                     let revision = self.world.commit_of(other.revision);
                     if revision.is_some_and(|revision| graph.contains(revision, commit)) {
+                        // Another artifact of the same commit keeps this one from counting.
+                        if other.revision != record.revision && revision == Some(commit) {
+                            elsewhere.push(key);
+                        }
                         continue;
                     }
                     elsewhere.push(key);
@@ -369,7 +374,10 @@ impl<'a> Snapshot<'a> {
                 && head().is_some_and(|head| {
                     (self.is_alike(head.revision, parent.revision)
                         || is_newest_change(reconciler, line))
-                        && head.marks.iter().any(|mark| !cut.counts(mark.key()))
+                        && head
+                            .marks
+                            .iter()
+                            .any(|mark| !cut.counts(mark.key(), head.began(mark.key())))
                 }))
     }
 
@@ -436,6 +444,7 @@ impl<'a> Snapshot<'a> {
         self.describe(&mut observation, incarnation, record.revision, Some(record));
         observation.created_or_configured = mark.is(Kinds::CHANGED);
         observation.only_deletions = mark.is(Kinds::PRUNED);
+        observation.message = took_message(&observation, mark.took());
         observation
     }
 
@@ -465,7 +474,7 @@ impl<'a> Snapshot<'a> {
         observation.uid = incarnation.uid.clone();
         let text = record.and_then(|record| record.text);
         let text = match (text, revision) {
-            (Some(text), _) | (None, RevisionKey::Text(text)) => {
+            (Some(text), _) | (None, RevisionKey::Text(text) | RevisionKey::Artifact(_, text)) => {
                 Some(self.world.revisions.text(text))
             }
             (None, RevisionKey::Chart(_) | RevisionKey::Commit(_)) => None,
@@ -529,6 +538,16 @@ impl<'a> Snapshot<'a> {
         if !ancestry.is_empty() {
             self.facts.push(Fact::new(DateTime::UNIX_EPOCH, FactBody::Ancestry(ancestry)));
         }
+    }
+}
+
+/// The words that say how long something took, where that matters.
+fn took_message(observation: &Observation, seconds: u32) -> Box<str> {
+    let [checked, finished] = TOOK;
+    match (seconds, observation.health_check_passed) {
+        (0, _) => "".into(),
+        (_, true) => format!("{checked}{seconds}s").into(),
+        (_, false) => format!("{finished}{seconds}s").into(),
     }
 }
 

@@ -191,7 +191,8 @@ pub(crate) fn reconciler(
         }
         Reason::HealthUnproved => format!(
             "{name} has applied {}{via}, but no health check was reported for this revision: it \
-             does not wait for health, or the event was lost",
+             does not wait for health, the attempt that applied it ended before the check, or the event \
+             was lost",
             at()
         ),
         Reason::NotChecked => format!(

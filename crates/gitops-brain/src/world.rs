@@ -209,6 +209,7 @@ impl World {
                 self.revisions.text(text).to_owned()
             }
             (None, RevisionKey::Chart(prefix)) => prefix.to_version(),
+            (None, RevisionKey::Artifact(_, text)) => self.revisions.text(text).to_owned(),
             (None, RevisionKey::Commit(commit)) => {
                 self.graph.id(commit).map_or_else(String::new, |id| id.to_string())
             }
@@ -219,7 +220,7 @@ impl World {
     /// known and begins as its version says.
     pub(crate) fn commit_of(&self, revision: RevisionKey) -> Option<CommitIndex> {
         match revision {
-            RevisionKey::Commit(commit) => Some(commit),
+            RevisionKey::Commit(commit) | RevisionKey::Artifact(commit, _) => Some(commit),
             RevisionKey::Chart(prefix) => match self.graph.beginning_with(prefix) {
                 [commit] => Some(*commit),
                 _ => None,
@@ -229,7 +230,7 @@ impl World {
     }
 
     /// What is kept of an incarnation at a commit: of a release it can be what names the commit in full,
-    /// and what its charts told.
+    /// and what its charts told; of artifacts, each that was made of the commit.
     pub(crate) fn records_at<'a>(
         &self,
         incarnation: &'a Incarnation,
@@ -239,19 +240,32 @@ impl World {
         let chart = prefix.filter(|prefix| self.charts.contains(prefix)).map(RevisionKey::Chart);
         let chart = chart.filter(|chart| self.commit_of(*chart) == Some(commit));
         let revisions = [Some(RevisionKey::Commit(commit)), chart].into_iter().flatten();
-        revisions.filter_map(|revision| incarnation.record(revision))
+        revisions
+            .filter_map(|revision| incarnation.record(revision))
+            .chain(incarnation.artifacts_of(commit))
+    }
+
+    /// The same, newest first.
+    pub(crate) fn newest_at<'a>(
+        &self,
+        incarnation: &'a Incarnation,
+        commit: CommitIndex,
+    ) -> Vec<&'a Record> {
+        let mut records: Vec<_> = self.records_at(incarnation, commit).collect();
+        records.sort_by_key(|record| Reverse(record.order()));
+        records
     }
 
     /// What is kept of an incarnation at what another one works on.
-    pub(crate) fn record_like<'a>(
+    pub(crate) fn records_like<'a>(
         &self,
         incarnation: &'a Incarnation,
         revision: RevisionKey,
-    ) -> Option<&'a Record> {
-        match self.commit_of(revision) {
-            Some(commit) => self.records_at(incarnation, commit).next(),
-            None => incarnation.record(revision),
-        }
+    ) -> impl Iterator<Item = &'a Record> {
+        let commit = self.commit_of(revision);
+        let itself = if commit.is_none() { incarnation.record(revision) } else { None };
+        let alike = commit.into_iter().flat_map(|commit| self.records_at(incarnation, commit));
+        alike.chain(itself)
     }
 
     /// Takes in a fact. Whatever the order, and however often: the result is the same.
@@ -307,13 +321,15 @@ impl World {
             let key = OrderKey::of(observation, Some(proof));
             let said_last = incarnation.said_alike(observation, Some(proof));
             let repeats = incarnation.repeats(proof, key, revision, text, said_last);
-            let head = Some(head.taken_up()?);
+            let taken_up = head.taken_up()?;
+            let head = Some((taken_up, head.began(taken_up)));
+            let now = (key, key.seconds().saturating_sub(observation.took_seconds()));
             let cluster = self.clusters.get(reconciler.cluster as usize)?;
             let stands = cluster.first_heard <= fact.at
                 && reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
                 && !reconciler.is_deleted()
                 && !reconciler.is_removed()
-                && !self.counts_anew(index, Some(revision), head, key);
+                && !self.counts_anew(index, Some(revision), head, now);
             Some(repeats && stands && observation.changed_objects.is_empty())
         };
         if repeated() == Some(true) { Changed::LastHeard } else { Changed::Knowledge }
@@ -422,7 +438,7 @@ impl World {
         let proof = observation.proof_for(role);
         let key = OrderKey::of(observation, proof);
         let (revision, text) = self.resolve(observation, role);
-        if let Some(RevisionKey::Commit(commit)) = revision
+        if let Some(commit) = revision.and_then(RevisionKey::as_commit)
             && proof.is_some_and(|proof| proof != Proof::Deleted)
         {
             self.graph.note(commit);
@@ -457,7 +473,8 @@ impl World {
         };
         let uid = if rules::INCARNATION { &*observation.uid } else { "" };
         let changed = reconciler.incarnation(uid, key).insert(observation, &seen);
-        if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, key) {
+        let now = (key, key.seconds().saturating_sub(observation.took_seconds()));
+        if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, now) {
             Changed::Knowledge
         } else if heard {
             changed.max(Changed::LastHeard)
@@ -471,6 +488,10 @@ impl World {
         match revision {
             Some(RevisionKey::Commit(commit)) => {
                 self.graph.id(commit).as_ref().map_or(Tie::NONE, Tie::of_commit)
+            }
+            Some(RevisionKey::Artifact(commit, text)) => {
+                let id = self.graph.id(commit);
+                id.map_or(Tie::NONE, |id| Tie::of_artifact(&id, self.revisions.text(text)))
             }
             Some(RevisionKey::Chart(prefix)) => Tie::of_chart(prefix),
             Some(RevisionKey::Text(text)) => Tie::of_text(self.revisions.text(text)),
@@ -487,16 +508,18 @@ impl World {
         let mut read = |text: &str| self.revisions.read(text, &mut self.graph);
         let (first, second) = observation.commit_texts(role);
         let first = first.map(&mut read);
-        let commit = match first {
-            Some((_, Some(commit))) => Some(commit),
-            _ => second.and_then(|text| read(text).1),
-        };
+        let named = first.and_then(|(_, commit)| commit);
+        let is_named = named.is_some();
+        let commit = named.or_else(|| second.and_then(|text| read(text).1));
         let text = match role {
             Role::HelmRelease => observation.revision_text_for(role).map(|text| read(text).0),
             _ if observation.revision.is_some() => first.map(|(text, _)| text),
             _ => None,
         };
         let revision = match (commit, text, observation.chart_commit(role)) {
+            (Some(commit), Some(text), _) if role == Role::Kustomization && !is_named => {
+                Some(RevisionKey::Artifact(commit, text))
+            }
             (Some(commit), ..) => Some(RevisionKey::Commit(commit)),
             // The chart that it names is the former one, and nothing happened to that.
             (None, Some(_), Some(_)) if is_remedy(&observation.reason) => None,
@@ -516,21 +539,21 @@ impl World {
         &self,
         child: ReconcilerIndex,
         revision: Option<RevisionKey>,
-        before: Option<OrderKey>,
-        now: OrderKey,
+        before: Option<(OrderKey, u32)>,
+        now: (OrderKey, u32),
     ) -> bool {
         let Some((reconciler, before)) = self.reconciler(child).zip(before) else { return false };
         let mut changes = reconciler.parents.iter().filter_map(|parent| {
             let parent = self.reconciler(*parent)?;
             let newest = parent.children.get(&child).copied();
             let at_revision = self
-                .record_like(parent.current()?, revision?)
-                .and_then(|record| record.newest_change_of(child));
-            newest.max(at_revision)
+                .records_like(parent.current()?, revision?)
+                .filter_map(|record| record.newest_change_of(child));
+            newest.max(at_revision.max())
         });
         changes.any(|key| {
             let cut = Cut { changed_by_parent: Some(key), ..Cut::default() };
-            cut.counts(before) != cut.counts(now)
+            cut.counts(before.0, before.1) != cut.counts(now.0, now.1)
         })
     }
 

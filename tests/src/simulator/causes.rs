@@ -42,6 +42,13 @@ pub(super) fn untrue_whole(status: &Status) -> Option<String> {
     })
 }
 
+/// Whether an attempt ended between applying and checking. The next one has nothing left to apply, and
+/// then even one that waits tells of no health check.
+pub(super) fn ended_early(said: &[Event], carries: &dyn Fn(usize) -> bool) -> bool {
+    let ended = ["HealthCheckCanceled", "HealthCheckFailed", "PruneFailed"];
+    said.iter().any(|event| ended.contains(&&*event.reason) && event.revision.is_some_and(carries))
+}
+
 /// What is true of a reconciler and a commit.
 pub(super) struct Known<'a> {
     pub(super) git: &'a Git,
@@ -101,8 +108,10 @@ impl Known<'_> {
                 self.has_said("HealthCheckCanceled") || self.has_said("HealthCheckFailed"),
                 "nothing interrupted it",
             ),
-            Reason::HealthUnproved | Reason::NotChecked => {
-                at_last(!self.one.waits, "it waits for health")
+            Reason::NotChecked => at_last(!self.one.waits, "it waits for health"),
+            Reason::HealthUnproved => {
+                let ended_early = ended_early(self.said, &|at| self.carries(at));
+                at_last(!self.one.waits || ended_early, "it waits for health")
             }
             Reason::RolledBack => ever(
                 self.one.has_taken_up(|at| self.carries(at)) && self.one.has_taken_up(lacks),

@@ -340,7 +340,7 @@ fn a_reconciler_keeps_so_many_revisions_and_forgets_the_oldest() {
         (status.state, status.reason)
     };
     assert_eq!(stands(&brain, &commits[0]), (State::Pending, Reason::AncestryUnknown));
-    assert_eq!(stands(&brain, applied), (State::Applied, Reason::NotChecked));
+    assert_eq!(stands(&brain, applied), (State::Applied, Reason::HealthUnproved));
     assert_eq!(stands(&brain, blocked), (State::Pending, Reason::Blocked));
     // A quarter goes at a time, so that it need not be done for each. Then comes the late one; two have
     // two marks; and there is a sign of life.

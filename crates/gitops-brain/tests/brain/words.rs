@@ -61,7 +61,7 @@ fn why_a_reconciler_stands_where_it_does() {
         (
             &[succeeded(B, 1)],
             "apps has applied B, but no health check was reported for this revision: it does not wait \
-             for health, or the event was lost",
+             for health, the attempt that applied it ended before the check, or the event was lost",
         ),
         (
             &[applied(B, 1), succeeded(B, 1)],

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use gitops_brain::{
     Change, CommitId, Environment, Fact, FactBody, HealthChecks, ObjectName, Observation, Outcome,
     Policy, Query, Reason, Registration, Require, Revision, Selector, Severity, State, Status,
     Terms, Verdict,
 };
+use sha2::{Digest as _, Sha256};
 
 type Time = DateTime<Utc>;
 
@@ -39,6 +40,8 @@ enum Rank {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum At {
     Other(String),
+    /// An artifact made of a commit: the hash of both, and both.
+    Artifact([u8; 32], CommitId, String),
     /// The first twelve digits of a commit.
     Chart(String),
     Commit(CommitId),
@@ -454,7 +457,7 @@ impl<'a> Model<'a> {
     /// The commit that a revision is of: of a chart the only one that begins so.
     fn commit_of(&self, on: &At) -> Option<CommitId> {
         match on {
-            At::Commit(commit) => Some(*commit),
+            At::Commit(commit) | At::Artifact(_, commit, _) => Some(*commit),
             At::Chart(digits) => {
                 let mut found = self.commits.iter().filter(|id| id.to_string().starts_with(digits));
                 found.next().copied().filter(|_| found.next().is_none())
@@ -553,8 +556,12 @@ impl<'a> Model<'a> {
     }
 
     /// The newest evidence about health checks, at or before `asked` if that is given.
+    ///
+    /// Where it told of a check, one sign that it does not wait can be a lost event: that is not known
+    /// then.
     fn evidence(&self, name: &ObjectName, asked: Option<Key>) -> Verdict {
         let mut evidence: Vec<(Key, Verdict)> = Vec::new();
+        let mut signs = Vec::new();
         for seen in self.revisions(name).values() {
             let keys = |rank: Rank, reason: Option<&str>| -> Vec<Key> {
                 let mut keys: Vec<_> = seen
@@ -596,14 +603,25 @@ impl<'a> Model<'a> {
                 && checked.is_empty()
                 && !stopped
             {
-                evidence.push((*succeeded, Verdict::DoesNotCheck));
+                signs.push(*succeeded);
             }
         }
-        evidence
+        let by_then = |key: &Key| asked.is_none_or(|asked| *key <= asked);
+        let waited = evidence
             .into_iter()
-            .filter(|(key, _)| asked.is_none_or(|asked| *key <= asked))
-            .max_by_key(|(key, verdict)| (*key, *verdict == Verdict::DoesNotCheck))
-            .map_or(Verdict::Unknown, |(_, verdict)| verdict)
+            .filter(|(key, _)| by_then(key))
+            .max_by_key(|(key, verdict)| (*key, *verdict == Verdict::DoesNotCheck));
+        let newest = signs.iter().filter(|key| by_then(key)).max().copied();
+        match (waited, newest) {
+            (None, None) => Verdict::Unknown,
+            (None, Some(_)) => Verdict::DoesNotCheck,
+            (Some((waited, _)), Some(newest)) if newest > waited => {
+                let since = signs.iter().filter(|key| by_then(key) && **key > waited).count();
+                if since == 1 { Verdict::Unknown } else { Verdict::DoesNotCheck }
+            }
+            // At the same time as a check that passed: that one counts.
+            (Some((_, verdict)), _) => verdict,
+        }
     }
 
     fn verdict(&self, name: &ObjectName, query: &Query, asked: Option<Key>) -> Verdict {
@@ -650,9 +668,7 @@ impl<'a> Model<'a> {
         let undone = undone(seen, counts);
         let checked = since_pruned(Rank::HealthChecked);
         let succeeded = since_pruned(Rank::Succeeded);
-        let proved = succeeded
-            .filter(|key| self.verdict(name, query, Some(*key)) == Verdict::Checks)
-            .max(checked);
+        let proved = succeeded.filter(|key| self.proves(name, query, seen, *key)).max(checked);
         let progress = applying.max(checked).max(succeeded);
         if proved > undone {
             State::Healthy
@@ -707,20 +723,42 @@ impl<'a> Model<'a> {
             return Assessed { part, failure: None };
         }
 
-        let carriers: BTreeMap<&At, &Vec<&Seen<'a>>> =
+        let mut carriers: BTreeMap<&At, &Vec<&Seen<'a>>> =
             revisions.iter().filter(|(on, _)| self.contains(on, commit) == Some(true)).collect();
         let last_elsewhere = revisions
             .iter()
             .filter(|(on, _)| !carriers.contains_key(on))
             .filter_map(|(on, seen)| Some((newest(seen, TAKEN_UP)?, on)))
             .max();
+        // Of the artifacts of one commit the newest counts, and of that what came after the others. What
+        // is older than the last revision elsewhere does not count anyway.
+        let elsewhere = last_elsewhere.as_ref().map(|(key, _)| *key);
+        let taken_up = |on: &At| newest(&revisions[on], TAKEN_UP).map(|key| (key, on.clone()));
+        let others = |on: &At| -> Vec<(Key, At)> {
+            let alike = carriers.keys().filter(|other| {
+                name.kind() != "HelmRelease"
+                    && ***other != *on
+                    && self.commit_of(other) == self.commit_of(on)
+            });
+            let newer = alike.filter_map(|other| taken_up(other));
+            newer.filter(|(key, _)| Some(*key) > elsewhere).collect()
+        };
+        let replaced: BTreeMap<At, Vec<(Key, At)>> =
+            carriers.keys().map(|on| ((*on).clone(), others(on))).collect();
+        let is_replaced =
+            |on: &At| replaced[on].iter().any(|other| Some(other) > taken_up(on).as_ref());
+        carriers.retain(|on, _| !is_replaced(on));
         let defined = self.defined(name, expected, commit);
         let spec = |on: &At, key: Key| {
-            self.has_new_spec(name, expected, on, key)
-                && defined.is_none_or(|defined| is_after(key, defined))
+            let began = began(&revisions[on], key);
+            self.has_new_spec(name, expected, on, key, began)
+                && defined.is_none_or(|defined| is_after(key, began, defined))
         };
         let counts = |on: &At, key: Key| {
-            last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last) && spec(on, key)
+            let after_others = replaced[on].iter().all(|(other, _)| key > *other);
+            last_elsewhere.as_ref().is_none_or(|(last, _)| key > *last)
+                && after_others
+                && spec(on, key)
         };
         let any_counts = carriers.iter().any(|(on, seen)| {
             TAKEN_UP.iter().any(|rank| newest(seen, &[*rank]).is_some_and(|key| counts(on, key)))
@@ -758,7 +796,12 @@ impl<'a> Model<'a> {
             };
             healthy.or(newest).filter(stands).map(|(state, _, on)| (*state, *on))
         } else {
-            let mut own = revisions.iter().rev().filter(|(on, _)| is_own(on));
+            let mut own: Vec<_> = revisions.iter().rev().filter(|(on, _)| is_own(on)).collect();
+            own.sort_by_key(|(on, _)| Reverse(taken_up(on)));
+            if name.kind() != "HelmRelease" {
+                own.truncate(1);
+            }
+            let mut own = own.into_iter();
             let failed = |on: &At, seen: &[&Seen<'_>]| {
                 self.state_at(name, query, seen, &|key| spec(on, key)) == State::Failed
             };
@@ -810,6 +853,7 @@ impl<'a> Model<'a> {
         expected: &BTreeSet<ObjectName>,
         on: &At,
         key: Key,
+        began: Time,
     ) -> bool {
         expected.iter().filter(|parent| *parent != child).all(|parent| {
             let changed = self
@@ -824,7 +868,7 @@ impl<'a> Model<'a> {
                 .filter(|seen| seen.made(child))
                 .map(|seen| seen.key)
                 .max();
-            changed.is_none_or(|changed| is_after(key, changed))
+            changed.is_none_or(|changed| is_after(key, began, changed))
         })
     }
 
@@ -876,10 +920,25 @@ impl<'a> Model<'a> {
         self.graph.relation(self.commit_of(on)?, commit)
     }
 
+    /// Whether a success proves health. One that applied changes and told of no health check does not,
+    /// unless it is declared to wait.
+    fn proves(&self, name: &ObjectName, query: &Query, seen: &[&Seen<'_>], key: Key) -> bool {
+        let first = |wanted: &dyn Fn(&Seen<'_>) -> bool| {
+            seen.iter().filter(|seen| wanted(seen)).map(|seen| seen.key).min()
+        };
+        let changed = first(&|seen| seen.rank == Rank::Applying && has_applied(seen.said));
+        let succeeded = first(&|seen| seen.rank == Rank::Succeeded);
+        let silent = changed.is_some_and(|changed| succeeded.is_none_or(|first| first > changed))
+            && first(&|seen| seen.rank == Rank::HealthChecked).is_none();
+        let inferred =
+            self.policy.health_checks(Some(&query.environment), name) == HealthChecks::Inferred;
+        self.verdict(name, query, Some(key)) == Verdict::Checks && !(silent && inferred)
+    }
+
     /// When a revision first proved health, for which of several is the earliest.
     fn first_healthy(&self, name: &ObjectName, query: &Query, seen: &[&Seen<'_>]) -> Option<Key> {
         let first = |rank| seen.iter().filter(|seen| seen.rank == rank).map(|seen| seen.key).min();
-        let proves = |key: &Key| self.verdict(name, query, Some(*key)) == Verdict::Checks;
+        let proves = |key: &Key| self.proves(name, query, seen, *key);
         let succeeded = first(Rank::Succeeded).filter(proves);
         first(Rank::HealthChecked)
             .into_iter()
@@ -1023,8 +1082,32 @@ impl<'a> Model<'a> {
 }
 
 /// Whether something was done later, by an attempt that began later too.
-fn is_after(key: Key, changed: Key) -> bool {
-    key > changed && (key.1 == 0 || key.1 > changed.1)
+fn is_after(key: Key, began: Time, changed: Key) -> bool {
+    key > changed && (key.1 == 0 || key.1 > changed.1) && began >= changed.0
+}
+
+/// When the attempt that said something began: what it says it took tells, and so does the first and the
+/// last that was said of each kind at the revision, if it was by the same attempt.
+fn began(seen: &[&Seen<'_>], key: Key) -> Time {
+    let began = |key: Key| {
+        let said = seen.iter().filter(|seen| seen.key == key);
+        let took = said.map(|seen| took(&seen.said.message)).max().unwrap_or(0);
+        key.0 - TimeDelta::seconds(took)
+    };
+    let keys = PROGRESS.iter().flat_map(|rank| {
+        let keys = || seen.iter().filter(|seen| seen.rank == *rank).map(|seen| seen.key);
+        [keys().min(), keys().max()]
+    });
+    let same = keys.flatten().filter(|said| key.1 != 0 && said.1 == key.1);
+    same.chain([key]).map(began).min().unwrap_or(key.0)
+}
+
+/// The seconds in a message such as `Health check passed in 5.02s`.
+fn took(message: &str) -> i64 {
+    let begins = ["Health check passed in ", "Reconciliation finished in "];
+    let took = begins.iter().find_map(|begin| message.strip_prefix(begin));
+    let seconds = took.and_then(|took| took.split_once(['.', 's']));
+    seconds.and_then(|(seconds, _)| seconds.parse().ok()).unwrap_or(0)
 }
 
 const TAKEN_UP: &[Rank] =
@@ -1195,6 +1278,20 @@ fn revision(said: &Observation) -> Option<At> {
     let named = commit(&said.revision).or_else(|| commit(&said.origin_revision));
     let text = said.revision.as_deref();
     match named {
+        Some(origin) if said.object.kind() != "HelmRelease" && commit(&said.revision).is_none() => {
+            Some(match text {
+                Some(text) => At::Artifact(
+                    Sha256::new()
+                        .chain_update(origin.as_bytes())
+                        .chain_update(text)
+                        .finalize()
+                        .into(),
+                    origin,
+                    text.to_owned(),
+                ),
+                None => At::Commit(origin),
+            })
+        }
         Some(commit) if said.object.kind() != "HelmRelease" => Some(At::Commit(commit)),
         _ if said.object.kind() == "HelmRelease" && !said.chart_from_oci => {
             match text.and_then(chart_commit) {

@@ -119,7 +119,7 @@ fn each_of_nine_seeded_faults_is_found_with_its_remedy() {
             "staging/Kustomization/flux-system/apps",
             "staging/Kustomization/flux-system/flux-system",
         ),
-        ("success_events_dropped", "old", "upgrade Flux to 2.8.6"),
+        ("success_events_dropped", "old", "DisableCommitStatusEvent"),
         ("clock_skew", "old", "NTP"),
         ("events_refused", "lost", "Secret of its Provider"),
         ("key_shared", "cluster staging", "its own key"),

@@ -37,6 +37,7 @@ export type Reason =
   | 'diverged'
   | 'deleted'
   | 'ancestry_unknown'
+  | 'no_commit'
   | 'learning'
   | 'no_match_yet'
   | 'no_reconciler'

@@ -187,7 +187,7 @@ impl Watcher<'_> {
             let asked = Instant::now();
             let left = until.saturating_duration_since(asked);
             if left.is_zero() {
-                return self.out_of_time(outage);
+                return self.out_of_time(outage, &patience);
             }
             let result = if to_register {
                 self.client.put(&register::path(self.environment, self.commit), self.registration)
@@ -299,7 +299,7 @@ impl Watcher<'_> {
         question
     }
 
-    fn out_of_time(self, outage: Outage) -> Ended {
+    fn out_of_time(self, outage: Outage, patience: &Patience) -> Ended {
         let timeout = format_duration(self.waiting.timeout);
         match outage.message {
             Some(message) => {
@@ -310,7 +310,9 @@ impl Watcher<'_> {
                 ended
             }
             None => {
-                let mut ended = self.ended(Exit::TimedOut);
+                let status = self.answer.as_ref().map(|answer| &answer.status);
+                let exit = status.map_or(Exit::TimedOut, |status| patience.out_of_time(status));
+                let mut ended = self.ended(exit);
                 ended.message = Some(format!("not done within {timeout}"));
                 ended
             }
@@ -334,6 +336,14 @@ impl Watcher<'_> {
             (Exit::Unanswerable, Some(successor)) => {
                 message = Some(format!("{successor}, which contains this commit, took its place"));
                 Some("leave out --exact to accept it".to_owned())
+            }
+            // The remedy of the status is the better one.
+            (Exit::Unanswerable, None)
+                if status.is_some_and(|status| {
+                    status.unfinished().any(|reconciler| reconciler.reason == "no_commit")
+                }) =>
+            {
+                None
             }
             (Exit::Unanswerable, None) => {
                 Some("pass --keep-waiting to wait all the same".to_owned())

@@ -208,7 +208,7 @@ words! {
     /// Why it stands where it does.
     Reason {
         Waiting, NeverHeard, Blocked, Applying, CheckingHealth, Interrupted, HealthUnproved,
-        NotChecked, RolledBack, Diverged, Deleted, AncestryUnknown, Learning, NoMatchYet, NoReconciler,
+        NotChecked, RolledBack, Diverged, Deleted, AncestryUnknown, NoCommit, Learning, NoMatchYet, NoReconciler,
         SourceTrouble, Failed, TimedOut, Succeeded,
     }
     /// What the operator declared of a reconciler's health checks.

@@ -455,6 +455,12 @@ impl CommitGraph {
         true
     }
 
+    /// Whether anything that a commit descends from is known, or that it is a root.
+    pub(crate) fn knows_parents(&self, commit: CommitIndex) -> bool {
+        let node = self.nodes.get(commit.get());
+        node.is_some_and(|node| node.parents_known || !node.contains.as_slice().is_empty())
+    }
+
     /// A commit and all that it is known to descend from.
     pub(crate) fn reach(&self, commit: CommitIndex) -> HashSet<CommitIndex> {
         let mut seen = HashSet::from([commit]);

@@ -10,7 +10,8 @@ use crate::{
     observation::Role,
     policy::HealthChecks,
     reconciler::{
-        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record, Words,
+        Cut, Evidence, Incarnation, Kinds, OrderKey, Reconciler, ReconcilerIndex, Record,
+        RevisionKey, Words,
     },
     rules,
     status::{Reason, State, Verdict},
@@ -310,9 +311,12 @@ impl<'a> Assessor<'a, '_> {
         }
         let relation = after.map(|(record, _)| self.relation(record, incarnation));
         match relation {
-            Some(reason @ (Reason::RolledBack | Reason::Diverged | Reason::AncestryUnknown)) => {
-                reason
-            }
+            Some(
+                reason @ (Reason::RolledBack
+                | Reason::Diverged
+                | Reason::AncestryUnknown
+                | Reason::NoCommit),
+            ) => reason,
             _ if self.world.source_trouble(reconciler).is_some() => Reason::SourceTrouble,
             _ => Reason::Waiting,
         }
@@ -321,6 +325,9 @@ impl<'a> Assessor<'a, '_> {
     /// Why a revision that does not carry the commit is where the reconciler is.
     fn relation(&self, record: &Record, incarnation: &Incarnation) -> Reason {
         let graph = &self.world.graph;
+        if matches!(record.revision, RevisionKey::Text(_)) {
+            return Reason::NoCommit;
+        }
         let revision = self.world.commit_of(record.revision);
         let Some(revision) = revision.filter(|revision| self.lacks(*revision)) else {
             return Reason::AncestryUnknown;

@@ -79,6 +79,7 @@ mod names;
 mod observation;
 mod policy;
 mod reconciler;
+mod repositories;
 mod revision;
 mod rollout;
 mod rules;

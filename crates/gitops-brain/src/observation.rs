@@ -347,8 +347,7 @@ impl Observation {
         if self.object.kind() != "Kustomization" {
             return 0;
         }
-        let took = TOOK.iter().find_map(|begin| self.message.strip_prefix(begin));
-        took.and_then(seconds_of_go).unwrap_or(0)
+        took_seconds(&self.message)
     }
 
     /// Whether it lists objects that were created or configured.
@@ -468,6 +467,12 @@ pub(crate) const UNINSTALLED: &str = "Helm uninstall succeeded";
 /// How the messages of kustomize-controller begin that say how long something took (`checkHealth`,
 /// `Reconcile`).
 pub(crate) const TOOK: [&str; 2] = ["Health check passed in ", "Reconciliation finished in "];
+
+/// The whole seconds that a message says something took; 0 if it does not say.
+pub(crate) fn took_seconds(message: &str) -> u32 {
+    let took = TOOK.iter().find_map(|begin| message.strip_prefix(begin));
+    took.and_then(seconds_of_go).unwrap_or(0)
+}
 
 /// The action of kustomize-controller's health checks: those that passed are of severity `info`.
 const HEALTH_CHECK: &str = "HealthCheck";

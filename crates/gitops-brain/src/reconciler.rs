@@ -273,6 +273,11 @@ impl Mark {
         self.0 as u16 & 0x3FF
     }
 
+    /// Whether what it tells of took so many seconds, as far as it is kept.
+    pub(crate) fn has_taken(self, seconds: u32) -> bool {
+        self.took() == Took::of(seconds).seconds()
+    }
+
     /// The seconds that what it tells of took, at most.
     pub(crate) fn took(self) -> u32 {
         Took((self.0 >> 22) as u8 & Took::LONGEST).seconds()
@@ -1187,6 +1192,45 @@ impl Reconciler {
             || withdrawn.is_some_and(|withdrawn| {
                 current.is_none_or(|current| withdrawn.seconds() > current.newest.seconds())
             })
+    }
+
+    /// Whether a Kustomization told of a health check, or of several revisions, and never of a success.
+    pub(crate) fn never_succeeds(&self) -> bool {
+        let Some(current) = self.current().filter(|_| self.role == Role::Kustomization) else {
+            return false;
+        };
+        let mut applied =
+            current.newest_first().filter(|(record, _)| record.latest(Kinds::PROGRESS).is_some());
+        let mut records = current.newest_first();
+        records.all(|(record, _)| record.latest(Kinds::SUCCEEDED).is_none())
+            && (current.newest_check.is_some() || applied.nth(1).is_some())
+    }
+
+    /// Whether nothing but errors was ever heard of it.
+    pub(crate) fn tells_only_errors(&self) -> bool {
+        !self.has_said(Severity::Info) && self.has_said(Severity::Error)
+    }
+
+    /// Whether it told of a failure that only comes after something was applied, and of nothing applied.
+    pub(crate) fn lacks_its_changes(&self) -> bool {
+        let mut records = self.incarnations.iter().flat_map(|life| &life.records);
+        self.tells_only_errors()
+            && records.any(|record| record.latest(Kinds::AFTER_APPLYING).is_some())
+    }
+
+    /// Whether anything of a severity is known to be heard of it.
+    pub(crate) fn has_said(&self, severity: Severity) -> bool {
+        self.incarnations.iter().any(|life| {
+            let words = [&life.last, &life.trouble].into_iter().flatten();
+            let is_info = life.deleted.is_some() || life.uninstalled.is_some();
+            words.into_iter().any(|words| words.severity == severity)
+                || severity == Severity::Info && is_info
+                || life
+                    .records
+                    .iter()
+                    .flat_map(|record| &record.marks)
+                    .any(|mark| mark.is(Kinds::FAILED) == (severity == Severity::Error))
+        })
     }
 
     /// Whether a person took it out of every expectation, and it was not heard of since.

@@ -15,12 +15,13 @@ use crate::{
     observation::Role,
     policy::{Environment, HealthChecks, Policy, Require},
     reconciler::{Incarnation, Kinds, Reconciler, ReconcilerIndex, RevisionKey},
+    repositories::Repositories,
     rules,
     status::{
         EventSummary, FirstSettled, HealthChecksStatus, MAX_TIMELINE, Outcome, Reason,
         ReconcilerStatus, Standing, State, Status, TimelineEntry, Version,
     },
-    wording::{self, Wording},
+    wording::{self, Unheard, Wording},
     world::{Cluster, Registered, World},
 };
 
@@ -422,13 +423,14 @@ impl<'a> View<'a> {
             (behind.clone().min_by_key(|status| status.state), behind.count().saturating_sub(1))
         };
         let Some(decides) = decides else { return wording::succeeded(reconcilers, self.require) };
-        let counts_at = self
-            .assessed
-            .iter()
-            .find(|(reconciler, _)| reconciler.name == decides.reconciler)
+        let assessed =
+            self.assessed.iter().find(|(reconciler, _)| reconciler.name == decides.reconciler);
+        let counts_at = assessed
             .and_then(|(_, assessment)| self.counts_at(assessment))
             .filter(|counts_at| *counts_at > self.now);
-        wording::of_reconciler(decides, others, counts_at).timed_out_if(outcome, self.registered)
+        let unheard = assessed.and_then(|(reconciler, _)| Unheard::of(reconciler, decides.reason));
+        wording::of_reconciler(decides, others, counts_at, unheard)
+            .timed_out_if(outcome, self.registered)
     }
 
     pub(crate) fn world(&self) -> &'a World {
@@ -471,21 +473,25 @@ fn expected(
 ) -> Expected {
     let mut expected = Expected::default();
     // Returns whether any reconciler of the cluster matches.
-    let learn = |expected: &mut Expected,
-                 cluster: &Cluster,
-                 matches: &dyn Fn(&ObjectName) -> bool| {
-        let complete_at = plus(cluster.first_heard, learning);
-        expected.complete_at = expected.complete_at.max(Some(complete_at));
-        let mut any = false;
-        for index in &cluster.reconcilers {
-            let Some(reconciler) = world.reconciler(*index) else { continue };
-            if !reconciler.is_gone() && matches(&reconciler.name) && takes_part(world, reconciler) {
-                expected.members.insert(reconciler.name.clone(), Some(*index));
-                any = true;
+    let learn =
+        |expected: &mut Expected, cluster: &Cluster, matches: &dyn Fn(&ObjectName) -> bool| {
+            let complete_at = plus(cluster.first_heard, learning);
+            expected.complete_at = expected.complete_at.max(Some(complete_at));
+            let repositories = commit.map(|commit| Repositories::new(world, cluster, commit));
+            let mut any = false;
+            for index in &cluster.reconcilers {
+                let Some(reconciler) = world.reconciler(*index) else { continue };
+                if !reconciler.is_gone()
+                    && matches(&reconciler.name)
+                    && takes_part(world, reconciler)
+                    && !repositories.as_ref().is_some_and(|of| of.is_another(reconciler))
+                {
+                    expected.members.insert(reconciler.name.clone(), Some(*index));
+                    any = true;
+                }
             }
-        }
-        any
-    };
+            any
+        };
     for selector in wanted.selectors {
         if let Some(name) = selector.as_name() {
             let index = world.find(&name);

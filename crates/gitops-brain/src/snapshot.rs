@@ -12,6 +12,7 @@ use crate::{
     names::ObjectName,
     observation::{
         Change, ChangedObject, Observation, Proof, RelatedObject, Role, TOOK, UNINSTALLED, intern,
+        took_seconds,
     },
     reconciler::{
         Cut, Incarnation, Kinds, Mark, Named, OrderKey, Reconciler, Record, RevisionKey, Words,
@@ -241,9 +242,12 @@ impl<'a> Snapshot<'a> {
             for mark in marks {
                 let mut observation = self.marked(reconciler, incarnation, record, mark);
                 let says = |words: &&Words| {
+                    // Two health checks at one key can have taken different times.
                     words.key == mark.key()
                         && words.reason == observation.reason
                         && words.revision == Some(record.revision)
+                        && (words.message.is_empty()
+                            || mark.has_taken(took_seconds(&words.message)))
                 };
                 let failure =
                     record.failure.as_deref().filter(|_| mark.is(Kinds::FAILED)).filter(says);
@@ -444,7 +448,15 @@ impl<'a> Snapshot<'a> {
         self.describe(&mut observation, incarnation, record.revision, Some(record));
         observation.created_or_configured = mark.is(Kinds::CHANGED);
         observation.only_deletions = mark.is(Kinds::PRUNED);
-        observation.message = took_message(&observation, mark.took());
+        let message = took_message(&observation, mark.took());
+        // What was said last is the greatest of what was said at its key, and stays so.
+        let last = incarnation.last.as_deref().filter(|last| last.key == mark.key());
+        let is_success = mark.is(Kinds::SUCCEEDED);
+        if is_success
+            || last.is_none_or(|last| (&*last.reason, &*last.message) >= (reason, &*message))
+        {
+            observation.message = message;
+        }
         observation
     }
 
@@ -541,13 +553,14 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// The words that say how long something took, where that matters.
+/// The words that say how long something took, where that matters. No controller writes the zero, so
+/// that they are less than all that one writes of as long a time.
 fn took_message(observation: &Observation, seconds: u32) -> Box<str> {
     let [checked, finished] = TOOK;
     match (seconds, observation.health_check_passed) {
         (0, _) => "".into(),
-        (_, true) => format!("{checked}{seconds}s").into(),
-        (_, false) => format!("{finished}{seconds}s").into(),
+        (_, true) => format!("{checked}0{seconds}s").into(),
+        (_, false) => format!("{finished}0{seconds}s").into(),
     }
 }
 

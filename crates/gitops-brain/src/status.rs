@@ -111,7 +111,7 @@ pub enum Reason {
     Blocked,
     /// It is being applied.
     Applying,
-    /// It is applied, and its health checks are running.
+    /// It is applied, and the result of its health checks is awaited.
     CheckingHealth,
     /// The work on it was abandoned, most often for a newer revision.
     Interrupted,
@@ -128,6 +128,8 @@ pub enum Reason {
     Deleted,
     /// How its revision relates to the commit is not known.
     AncestryUnknown,
+    /// It reports revisions that name no commit, so that no event will tell of this one.
+    NoCommit,
     /// All that is known succeeded, but perhaps not all is known yet.
     Learning,
     /// A pattern of the expected reconcilers matches none that was heard of.
@@ -161,6 +163,7 @@ impl Reason {
             Self::Diverged => "diverged",
             Self::Deleted => "deleted",
             Self::AncestryUnknown => "ancestry_unknown",
+            Self::NoCommit => "no_commit",
             Self::Learning => "learning",
             Self::NoMatchYet => "no_match_yet",
             Self::NoReconciler => "no_reconciler",

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     assessment::{Assessment, declared},
-    chart::CommitPrefix,
     duration::format_duration,
     names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
@@ -79,6 +78,58 @@ pub(crate) const PATTERN_REMEDY: &str = "check the pattern in the environment's 
      that the cluster's Provider and Alert send the events of these reconcilers here; `gitops-brain \
      reconcilers` lists those that have reported";
 
+/// What to do where nothing but errors is heard.
+pub(crate) const SEVERITY_REMEDY: &str = "set `eventSeverity: info` on the Alert that sends its events: \
+     with `error` no success is ever told";
+
+/// What to do where no success is ever heard.
+pub(crate) const SUCCESS_REMEDY: &str = "take the feature gate DisableCommitStatusEvent out of \
+     kustomize-controller's arguments; upgrade Flux from 2.8.0–2.8.5 to 2.8.6 or later; exclude nothing in \
+     the Alert";
+
+/// What is never heard of a reconciler, though it should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unheard {
+    /// Anything but errors.
+    AllButErrors,
+    Successes,
+}
+
+impl Unheard {
+    /// What explains that a reconciler stands where it does.
+    ///
+    /// It follows from what was heard of the reconciler itself, so that nothing else changes its status.
+    pub(crate) fn of(reconciler: &Reconciler, reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::Waiting if reconciler.tells_only_errors() => Some(Self::AllButErrors),
+            Reason::Failed if reconciler.lacks_its_changes() => Some(Self::AllButErrors),
+            Reason::Waiting | Reason::Applying | Reason::CheckingHealth
+                if reconciler.never_succeeds() =>
+            {
+                Some(Self::Successes)
+            }
+            _ => None,
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::AllButErrors => "; nothing but errors was ever heard of it",
+            Self::Successes => {
+                "; no success was ever heard of it, which alone tells of a commit that changes nothing: the \
+                 feature gate DisableCommitStatusEvent of kustomize-controller may be set"
+            }
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::AllButErrors => SEVERITY_REMEDY,
+            Self::Successes => SUCCESS_REMEDY,
+        }
+    }
+}
+
 /// All that is expected has reached what is required.
 pub(crate) fn succeeded(reconcilers: &[ReconcilerStatus], require: Require) -> Wording {
     let state = match require {
@@ -113,6 +164,7 @@ pub(crate) fn of_reconciler(
     decides: &ReconcilerStatus,
     others: usize,
     counts_at: Option<DateTime<Utc>>,
+    unheard: Option<Unheard>,
 ) -> Wording {
     let mut message = decides.message.clone();
     if let Some(counts_at) = counts_at {
@@ -125,7 +177,8 @@ pub(crate) fn of_reconciler(
         let plural = if others == 1 { "reconciler is" } else { "reconcilers are" };
         message.push_str(&format!("; {others} more {plural} unfinished"));
     }
-    Wording { reason: decides.reason, message, remedy: remedy(decides) }
+    let of_unheard = unheard.map(|unheard| unheard.remedy().to_owned());
+    Wording { reason: decides.reason, message, remedy: of_unheard.or_else(|| remedy(decides)) }
 }
 
 /// A reconciler that is expected by name, and was never heard of.
@@ -153,6 +206,18 @@ pub(crate) fn never_heard(name: &ObjectName, policy: HealthChecks) -> Reconciler
 
 /// Why a reconciler stands where it does.
 pub(crate) fn reconciler(
+    view: &View<'_>,
+    reconciler: &Reconciler,
+    assessment: &Assessment<'_>,
+    status: &ReconcilerStatus,
+) -> String {
+    let unheard = Unheard::of(reconciler, status.reason);
+    let unheard = unheard.filter(|_| status.reason != Reason::Failed);
+    let unheard = unheard.map(Unheard::message).unwrap_or_default();
+    format!("{}{unheard}", stands(view, reconciler, assessment, status))
+}
+
+fn stands(
     view: &View<'_>,
     reconciler: &Reconciler,
     assessment: &Assessment<'_>,
@@ -187,7 +252,10 @@ pub(crate) fn reconciler(
         Reason::Failed => format!("{name} failed at {}{via}: {}", at(), said()),
         Reason::Applying => format!("{name} is applying {}{via}", at()),
         Reason::CheckingHealth => {
-            format!("{name} has applied {}{via}; its health checks are running", at())
+            format!(
+                "{name} has applied {}{via}; no result of its health checks was reported yet",
+                at()
+            )
         }
         Reason::HealthUnproved => format!(
             "{name} has applied {}{via}, but no health check was reported for this revision: it \
@@ -209,22 +277,20 @@ pub(crate) fn reconciler(
              leads to it",
             live()
         ),
-        Reason::AncestryUnknown if reconciler.role == Role::HelmRelease => {
-            match assessment.head.map(|(record, _)| record.revision) {
-                Some(RevisionKey::Chart(prefix)) => format!(
-                    "{name}: {}; how the commit that begins with {prefix} relates to {} is not known",
-                    live(),
-                    view.commit()
-                ),
-                _ => format!(
-                    "{name} reports chart versions, which say nothing about a commit: {}",
-                    live()
-                ),
-            }
+        Reason::NoCommit if reconciler.role == Role::HelmRelease => {
+            format!("{name} reports chart versions, which say nothing about a commit: {}", live())
         }
-        Reason::AncestryUnknown => {
-            format!("{name}: {}; how it relates to {} is not known", live(), view.commit())
+        Reason::NoCommit => {
+            format!("{name} reports revisions that name no commit in full: {}", live())
         }
+        Reason::AncestryUnknown => match assessment.head.map(|(record, _)| record.revision) {
+            Some(RevisionKey::Chart(prefix)) => format!(
+                "{name}: {}; how the commit that begins with {prefix} relates to {} is not known",
+                live(),
+                view.commit()
+            ),
+            _ => format!("{name}: {}; how it relates to {} is not known", live(), view.commit()),
+        },
         Reason::SourceTrouble => match view.world().source_trouble(reconciler) {
             Some((source, reason, message)) => format!(
                 "{name} has not reported this commit or a later one, and {source} is in \
@@ -255,17 +321,11 @@ fn remedy(status: &ReconcilerStatus) -> Option<String> {
             name.cluster()
         ),
         Reason::HealthUnproved | Reason::NotChecked => health_checks_remedy(name),
-        Reason::AncestryUnknown
-            if name.kind() == "HelmRelease"
-                && status.head.as_deref().and_then(CommitPrefix::of_version).is_none() =>
-        {
-            "expect the Kustomization that applies it, with `wait: true`; or template the annotation \
-             `event.toolkit.fluxcd.io/commit` into its manifest"
-                .to_owned()
-        }
+        Reason::NoCommit => commit_remedy(name).to_owned(),
         Reason::AncestryUnknown => {
             "send the commit objects that connect the two: `gitops-brain wait` does so from a \
-             checkout of the gitops repository"
+             checkout of the gitops repository; if it follows another repository, name the reconcilers \
+             that are expected in the environment's configuration"
                 .to_owned()
         }
         Reason::RolledBack | Reason::Diverged => {
@@ -276,6 +336,24 @@ fn remedy(status: &ReconcilerStatus) -> Option<String> {
         _ => return None,
     };
     Some(text)
+}
+
+/// What makes a reconciler's revisions name their commits.
+pub(crate) fn commit_remedy(name: &ObjectName) -> &'static str {
+    match name.kind() {
+        "HelmRelease" => {
+            "expect the Kustomization that applies it, with `wait: true`; or template the annotation \
+             `event.toolkit.fluxcd.io/commit` into its manifest"
+        }
+        "Application" => {
+            "let the Application follow the gitops repository itself: an artifact or a chart does not \
+             tell which commit it was made of"
+        }
+        _ => {
+            "name the commit in full when the artifact is made: `flux push artifact \
+             --revision=BRANCH@sha1:COMMIT`, with all 40 digits; a Bucket cannot tell"
+        }
+    }
 }
 
 fn quote(message: &str) -> String {

@@ -168,7 +168,7 @@ pub(crate) enum Touched {
     Reconciler(ReconcilerIndex),
     /// Several of a cluster's reconcilers.
     Cluster(u32),
-    /// A source of a cluster: no state follows from it, only reasons.
+    /// The trouble of a source of a cluster: no state follows from it, only reasons.
     Source(u32),
     Rollout(RolloutKey),
     Everything,
@@ -354,6 +354,10 @@ impl World {
                     let changed = self.observe_source(cluster, observation);
                     return match first {
                         Some(cluster) => (Changed::Knowledge, Touched::Cluster(cluster)),
+                        // Which commits a source had tells which reconcilers follow its repository.
+                        None if observation.severity != Severity::Error => {
+                            (changed, Touched::Cluster(cluster))
+                        }
                         None => (changed, Touched::Source(cluster)),
                     };
                 }
@@ -730,11 +734,7 @@ impl World {
         let sources = self.clusters.get(reconciler.cluster as usize).map(|kept| &kept.sources);
         let current = reconciler.current();
         let named = current.and_then(|current| current.source.as_ref()).map(|(_, name)| name);
-        let lately: Vec<CommitIndex> = current
-            .into_iter()
-            .flat_map(|current| current.newest_first().take(RECENT_REVISIONS))
-            .filter_map(|(record, _)| self.commit_of(record.revision))
-            .collect();
+        let lately = current.map(|current| self.commits_lately(current)).unwrap_or_default();
         let had_one = move |source: &Source| lately.iter().any(|id| source.seen.contains_key(id));
         let any_had_one = sources.is_some_and(|sources| sources.values().any(&had_one));
         sources.into_iter().flatten().filter(move |(name, source)| match named {
@@ -742,6 +742,26 @@ impl World {
             None if any_had_one => had_one(source),
             None => name.namespace() == reconciler.name.namespace(),
         })
+    }
+
+    /// Whether nothing but errors was ever heard of a reconciler, though something else would have been:
+    /// either it told of a failure that only comes after something was applied, or of no reconciler in its
+    /// cluster anything else was heard. So its Alert sends errors alone.
+    pub(crate) fn lacks_all_but_errors(&self, reconciler: &Reconciler) -> bool {
+        let others = || {
+            let cluster = self.clusters.get(reconciler.cluster as usize);
+            let indices = cluster.into_iter().flat_map(|cluster| &cluster.reconcilers);
+            indices.filter_map(|index| self.reconciler(*index))
+        };
+        reconciler.tells_only_errors()
+            && (reconciler.lacks_its_changes()
+                || others().all(|other| !other.has_said(Severity::Info)))
+    }
+
+    /// The commits of the newest revisions of an incarnation.
+    pub(crate) fn commits_lately(&self, incarnation: &Incarnation) -> Vec<CommitIndex> {
+        let newest = incarnation.newest_first().take(RECENT_REVISIONS);
+        newest.filter_map(|(record, _)| self.commit_of(record.revision)).collect()
     }
 
     /// When one of a cluster's sources first had a commit.

@@ -209,7 +209,7 @@ fn every_word_of_a_status_is_expected_somewhere() {
     }
     let words = "pending applied healthy failed in_progress succeeded timed_out waiting never_heard \
         blocked applying checking_health interrupted health_unproved not_checked rolled_back \
-        diverged deleted ancestry_unknown learning no_match_yet no_reconciler source_trouble";
+        diverged deleted ancestry_unknown no_commit learning no_match_yet no_reconciler source_trouble";
     let words: BTreeSet<_> = words.split_whitespace().map(str::to_owned).collect();
     assert_eq!(told, words);
 }

@@ -287,6 +287,6 @@ test('no state, outcome or reason is without a scenario that leads to it', () =>
   const words =
     'pending applied healthy failed in_progress succeeded timed_out waiting never_heard ' +
     'blocked applying checking_health interrupted health_unproved not_checked rolled_back ' +
-    'diverged deleted ancestry_unknown learning no_match_yet no_reconciler source_trouble'
+    'diverged deleted ancestry_unknown no_commit learning no_match_yet no_reconciler source_trouble'
   assert.deepEqual([...told].sort(), words.split(' ').sort())
 })

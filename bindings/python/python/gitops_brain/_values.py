@@ -65,6 +65,7 @@ class Reason(Text):
     DIVERGED = "diverged"
     DELETED = "deleted"
     ANCESTRY_UNKNOWN = "ancestry_unknown"
+    NO_COMMIT = "no_commit"
     LEARNING = "learning"
     NO_MATCH_YET = "no_match_yet"
     NO_RECONCILER = "no_reconciler"

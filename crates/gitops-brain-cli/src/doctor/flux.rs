@@ -16,6 +16,12 @@ use crate::{
 const KINDS: &str = "providers.notification.toolkit.fluxcd.io,alerts.notification.toolkit.fluxcd.io,\
                      kustomizations.kustomize.toolkit.fluxcd.io";
 
+/// What runs the controllers. Who may list Flux objects need not be allowed to list these.
+const DEPLOYMENTS: &str = "deployments.apps";
+
+/// The feature gate of kustomize-controller (1.9.6 and later) by which it sends no event of a success.
+const NO_SUCCESSES: &str = "DisableCommitStatusEvent";
+
 /// Where a Provider posts events for a cluster.
 const EVENTS: &str = "/v1/events/";
 
@@ -25,6 +31,7 @@ pub(crate) struct Flux {
     providers: Vec<Object<Provider>>,
     alerts: Vec<Object<Alert>>,
     kustomizations: Vec<Object<Kustomization>>,
+    deployments: Vec<Object<Deployment>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,28 +108,60 @@ struct Kustomization {
     suspend: bool,
 }
 
+#[derive(Debug, Deserialize)]
+struct Deployment {
+    template: Template,
+}
+
+#[derive(Debug, Deserialize)]
+struct Template {
+    spec: Pod,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pod {
+    containers: Vec<Container>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    command: Vec<String>,
+    args: Vec<String>,
+}
+
+impl Deployment {
+    /// Whether its program runs with a feature gate set (`--feature-gates=NAME=true,OTHER=false`).
+    fn sets_gate(&self, gate: &str) -> bool {
+        let containers = &self.template.spec.containers;
+        containers.iter().any(|container| {
+            let mut words = container.command.iter().chain(&container.args).map(String::as_str);
+            let mut is_set = false;
+            while let Some(word) = words.next() {
+                let gates = match word.trim_start_matches('-').split_once('=') {
+                    Some(("feature-gates", gates)) => Some(gates),
+                    None if word.trim_start_matches('-') == "feature-gates" => words.next(),
+                    _ => None,
+                };
+                for one in gates.into_iter().flat_map(|gates| gates.split(',')) {
+                    if let Some((name, value)) = one.split_once('=')
+                        && name.trim() == gate
+                    {
+                        is_set = value.trim().eq_ignore_ascii_case("true");
+                    }
+                }
+            }
+            is_set
+        })
+    }
+}
+
 impl Flux {
     /// Asks `kubectl` for the objects.
     pub(crate) fn read(args: &Doctor) -> Result<Self, Failure> {
-        let mut command = Command::new("kubectl");
-        if let Some(path) = &args.kubeconfig {
-            command.arg("--kubeconfig").arg(path);
-        }
-        if let Some(context) = &args.context {
-            command.args(["--context", context]);
-        }
-        let output = command
-            .args(["get", KINDS, "--all-namespaces", "--output", "json"])
-            .output()
-            .map_err(|error| Failure::usage(format!("cannot run kubectl: {error}")))?;
-        if !output.status.success() {
-            let said = one_line(&String::from_utf8_lossy(&output.stderr));
-            return Err(Failure::new(Exit::Unreachable, format!("kubectl: {said}"))
-                .remedy("see that the kubeconfig is right, and may list Flux objects everywhere"));
-        }
-        let list: Value = serde_json::from_slice(&output.stdout)
-            .map_err(|error| Failure::internal(format!("kubectl's answer: {error}")))?;
-        Ok(Self::of(list.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)))
+        let mut items = kubectl_get(args, KINDS)?;
+        items.extend(kubectl_get(args, DEPLOYMENTS).unwrap_or_default());
+        Ok(Self::of(&items))
     }
 
     fn of(items: &[Value]) -> Self {
@@ -138,6 +177,7 @@ impl Flux {
             providers: of_kind(items, "Provider"),
             alerts: of_kind(items, "Alert"),
             kustomizations: of_kind(items, "Kustomization"),
+            deployments: of_kind(items, "Deployment"),
         }
     }
 
@@ -187,11 +227,62 @@ impl Flux {
         for alert in &alerts {
             doubt_alert(alert, &mut findings);
         }
+        let mut sends_successes = true;
+        for deployment in &self.deployments {
+            if deployment.metadata.name.starts_with("kustomize-controller")
+                && deployment.spec.sets_gate(NO_SUCCESSES)
+            {
+                sends_successes = false;
+                let subject = name("Deployment", &deployment.metadata);
+                findings.push(Finding::new(
+                    "success_events_disabled",
+                    &*subject,
+                    format!(
+                        "{subject} runs with the feature gate {NO_SUCCESSES}: a commit that changes nothing \
+                         in a Kustomization, or prunes alone, is never told of"
+                    ),
+                    format!("take `{NO_SUCCESSES}=true` out of its `--feature-gates`"),
+                ));
+            }
+        }
         for kustomization in &self.kustomizations {
-            doubt_kustomization(kustomization, cluster, &alerts, reports, &mut findings);
+            let told = Told { cluster, alerts: &alerts, reports, sends_successes };
+            doubt_kustomization(kustomization, &told, &mut findings);
         }
         findings
     }
+}
+
+/// What is known beside a Kustomization.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    cluster: &'a str,
+    alerts: &'a [&'a Object<Alert>],
+    reports: &'a [Report],
+    sends_successes: bool,
+}
+
+/// The objects of some kinds in all namespaces.
+fn kubectl_get(args: &Doctor, kinds: &str) -> Result<Vec<Value>, Failure> {
+    let mut command = Command::new("kubectl");
+    if let Some(path) = &args.kubeconfig {
+        command.arg("--kubeconfig").arg(path);
+    }
+    if let Some(context) = &args.context {
+        command.args(["--context", context]);
+    }
+    let output = command
+        .args(["get", kinds, "--all-namespaces", "--output", "json"])
+        .output()
+        .map_err(|error| Failure::usage(format!("cannot run kubectl: {error}")))?;
+    if !output.status.success() {
+        let said = one_line(&String::from_utf8_lossy(&output.stderr));
+        return Err(Failure::new(Exit::Unreachable, format!("kubectl: {said}"))
+            .remedy("see that the kubeconfig is right, and may list Flux objects everywhere"));
+    }
+    let mut list: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Failure::internal(format!("kubectl's answer: {error}")))?;
+    Ok(list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default())
 }
 
 fn name(kind: &str, metadata: &Metadata) -> String {
@@ -247,11 +338,10 @@ fn doubt_alert(alert: &Object<Alert>, findings: &mut Vec<Finding>) {
 
 fn doubt_kustomization(
     kustomization: &Object<Kustomization>,
-    cluster: &str,
-    alerts: &[&Object<Alert>],
-    reports: &[Report],
+    told: &Told<'_>,
     findings: &mut Vec<Finding>,
 ) {
+    let Told { cluster, alerts, reports, sends_successes } = *told;
     let Object { metadata, spec, status } = kustomization;
     let subject = name("Kustomization", metadata);
     if spec.suspend {
@@ -303,7 +393,13 @@ fn doubt_kustomization(
                     one_line(applied),
                     one_line(report.head.as_deref().unwrap_or("of nothing"))
                 ),
-                "an event was lost: the next reconciliation tells again, or `flux reconcile kustomization`",
+                if sends_successes {
+                    "an event was lost: the next reconciliation tells again, or `flux reconcile \
+                     kustomization`"
+                } else {
+                    "no event tells of it while kustomize-controller sends no successes: take the feature \
+                     gate out"
+                },
             ));
         }
         _ => {}
@@ -344,6 +440,14 @@ mod tests {
         })
     }
 
+    fn controller(args: Value) -> Value {
+        json!({
+            "kind": "Deployment",
+            "metadata": { "name": "kustomize-controller", "namespace": "flux-system" },
+            "spec": { "template": { "spec": { "containers": [{ "name": "manager", "args": args }] } } },
+        })
+    }
+
     fn kustomization() -> Value {
         json!({
             "kind": "Kustomization", "metadata": { "name": "apps", "namespace": "flux-system" },
@@ -369,6 +473,40 @@ mod tests {
         let mut items = [provider(), alert(), kustomization()];
         change(&mut items);
         codes(&items, &reports())
+    }
+
+    #[test]
+    fn the_gate_of_success_events_is_read_from_the_controller() {
+        let found = |args: Value, applied: &str| {
+            let mut kustomization = kustomization();
+            kustomization["status"]["lastAppliedRevision"] = applied.into();
+            let items = [provider(), alert(), kustomization, controller(args)];
+            let findings = Flux::of(&items).findings(&reports());
+            findings.into_iter().map(|one| (one.code, one.remedy)).collect::<Vec<_>>()
+        };
+        for set in [
+            json!(["--feature-gates=DisableCommitStatusEvent=true"]),
+            json!([
+                "--log-level=info",
+                "--feature-gates=Other=false,DisableCommitStatusEvent=True"
+            ]),
+            json!(["--feature-gates", "DisableCommitStatusEvent=true"]),
+        ] {
+            let one = found(set.clone(), "main@sha1:aa");
+            assert_eq!(one.len(), 1, "{one:?}");
+            assert_eq!(one[0].0, "success_events_disabled");
+            assert!(one[0].1.contains("--feature-gates"), "{one:?}");
+            let behind = found(set, "main@sha1:bb");
+            assert!(!behind.iter().any(|(_, remedy)| remedy.contains("tells again")), "{behind:?}");
+        }
+        for unset in [
+            json!([]),
+            json!(["--feature-gates=DisableCommitStatusEvent=false"]),
+            json!(["--feature-gates=NotDisableCommitStatusEvent=true"]),
+            json!(["--feature-gates"]),
+        ] {
+            assert_eq!(found(unset, "main@sha1:aa"), []);
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! When there is no use in waiting any longer.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{
     exit::Exit,
@@ -26,7 +29,11 @@ pub(crate) enum Decision {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Hopeless {
     NoReconciler,
-    NotChecked { declared: bool },
+    NotChecked {
+        declared: bool,
+    },
+    /// Revisions that name no commit.
+    NoCommit,
 }
 
 impl Hopeless {
@@ -34,23 +41,26 @@ impl Hopeless {
         if status.reason == "no_reconciler" {
             return Some(Self::NoReconciler);
         }
-        let mut declared = true;
+        let (mut declared, mut names_commits) = (true, true);
         let mut unfinished = status.unfinished().peekable();
         unfinished.peek()?;
         for reconciler in unfinished {
-            if reconciler.reason != "not_checked" {
-                return None;
+            match reconciler.reason.as_str() {
+                "not_checked" => declared &= reconciler.health_checks.policy == "disabled",
+                "no_commit" => names_commits = false,
+                _ => return None,
             }
-            declared &= reconciler.health_checks.policy == "disabled";
         }
-        Some(Self::NotChecked { declared })
+        Some(if names_commits { Self::NotChecked { declared } } else { Self::NoCommit })
     }
 
-    fn patience(self) -> Duration {
+    /// How long it may seem so, if it is not so from the next revision on.
+    fn patience(self) -> Option<Duration> {
         match self {
-            Self::NoReconciler => FOR_A_RECONCILER,
-            Self::NotChecked { declared: false } => FOR_A_LATE_EVENT,
-            Self::NotChecked { declared: true } => Duration::ZERO,
+            Self::NoReconciler => Some(FOR_A_RECONCILER),
+            Self::NotChecked { declared: false } => Some(FOR_A_LATE_EVENT),
+            Self::NotChecked { declared: true } => Some(Duration::ZERO),
+            Self::NoCommit => None,
         }
     }
 }
@@ -61,11 +71,13 @@ pub(crate) struct Patience {
     keep_waiting: bool,
     exact: bool,
     hopeless_since: Option<Instant>,
+    /// The revisions that named no commit when that was first seen, by reconciler.
+    without_commit: BTreeMap<String, Option<String>>,
 }
 
 impl Patience {
     pub(crate) fn new(keep_waiting: bool) -> Self {
-        Self { keep_waiting, exact: false, hopeless_since: None }
+        Self { keep_waiting, exact: false, hopeless_since: None, without_commit: BTreeMap::new() }
     }
 
     /// Accepts the commit alone. Where a later one took its place no reconciler will ever report it.
@@ -81,18 +93,46 @@ impl Patience {
         match status.outcome {
             Outcome::Succeeded => return Decision::End(Exit::Succeeded),
             Outcome::Failed => return Decision::End(Exit::Failed),
-            Outcome::TimedOut => return Decision::End(Exit::TimedOut),
+            Outcome::TimedOut => return Decision::End(self.out_of_time(status)),
             Outcome::InProgress => {}
         }
         let Some(hopeless) = Hopeless::of(status).filter(|_| !self.keep_waiting) else {
             self.hopeless_since = None;
             return Decision::Wait(None);
         };
+        let Some(patience) = hopeless.patience() else {
+            // The next revision may name its commit, unless it came already.
+            return match self.brings_no_commit(status) {
+                true => Decision::End(Exit::Unanswerable),
+                false => Decision::Wait(None),
+            };
+        };
         let since = *self.hopeless_since.get_or_insert(now);
-        match hopeless.patience().checked_sub(now.saturating_duration_since(since)) {
+        match patience.checked_sub(now.saturating_duration_since(since)) {
             Some(left) if !left.is_zero() => Decision::Wait(Some(left)),
             _ => Decision::End(Exit::Unanswerable),
         }
+    }
+
+    /// How it ends when the time is over.
+    pub(crate) fn out_of_time(&self, status: &Status) -> Exit {
+        match Hopeless::of(status).filter(|_| !self.keep_waiting) {
+            Some(_) => Exit::Unanswerable,
+            None => Exit::TimedOut,
+        }
+    }
+
+    /// Whether a reconciler that named no commit went on to another revision that names none.
+    fn brings_no_commit(&mut self, status: &Status) -> bool {
+        status.unfinished().filter(|reconciler| reconciler.reason == "no_commit").any(
+            |reconciler| {
+                let first = self
+                    .without_commit
+                    .entry(reconciler.reconciler.clone())
+                    .or_insert_with(|| reconciler.head.clone());
+                *first != reconciler.head
+            },
+        )
     }
 }
 
@@ -146,6 +186,27 @@ mod tests {
         let mended = status("in_progress", "waiting", &[("waiting", "inferred")]);
         assert_eq!(patience.decide(&mended, start), Decision::Wait(None));
         assert_eq!(patience.decide(&unchecked, later), Decision::Wait(Some(FOR_A_LATE_EVENT)));
+    }
+
+    #[test]
+    fn revisions_that_name_no_commit_are_unanswerable() {
+        let now = Instant::now();
+        let at = |head: &str, outcome| {
+            let mut status = status(outcome, "no_commit", &[("no_commit", "inferred")]);
+            status.reconcilers[0].head = Some(head.to_owned());
+            status
+        };
+        let mut patience = Patience::new(false);
+        // The artifact that was there before says nothing of the next one.
+        let former = at("latest@sha256:11", "in_progress");
+        assert_eq!(patience.decide(&former, now), Decision::Wait(None));
+        assert_eq!(patience.decide(&former, now), Decision::Wait(None));
+        assert_eq!(patience.out_of_time(&former), Exit::Unanswerable);
+        let over = at("latest@sha256:11", "timed_out");
+        assert_eq!(patience.decide(&over, now), Decision::End(Exit::Unanswerable));
+        let next = at("latest@sha256:22", "in_progress");
+        assert_eq!(patience.decide(&next, now), Decision::End(Exit::Unanswerable));
+        assert_eq!(Patience::new(true).out_of_time(&former), Exit::TimedOut);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     names::{EnvironmentName, ObjectName, Selector},
     observation::Role,
     policy::{Environment, Require},
-    reconciler::{Kinds, Reconciler},
+    reconciler::{Kinds, Reconciler, RevisionKey},
     rollout::{self, Query},
     status::{Outcome, Reason, State, Verdict, text_of},
     wording,
@@ -24,6 +24,9 @@ const SILENT_AFTER: TimeDelta = TimeDelta::hours(2);
 /// By then the event of a success would have arrived: it is made right after that of the health check,
 /// and given up after 15 seconds.
 const SUCCESS_WITHIN: TimeDelta = TimeDelta::minutes(5);
+
+/// By then what was applied has succeeded or failed: most health checks time out sooner.
+const SUCCESS_OF_A_CHANGE_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 /// The most rollouts that are looked at.
 const MAX_ROLLOUTS: usize = 200;
@@ -71,6 +74,10 @@ pub enum FindingCode {
     ParentNotExpected,
     /// It is not known how a rollout's commit is related to what is live.
     AncestryUnknown,
+    /// A reconciler reports revisions that name no commit.
+    RevisionWithoutCommit,
+    /// Of a reconciler nothing but errors was ever heard: its Alert seems to send no others.
+    OnlyErrorsHeard,
 }
 
 impl FindingCode {
@@ -88,6 +95,8 @@ impl FindingCode {
             Self::HealthUnproved => "health_unproved",
             Self::ParentNotExpected => "parent_not_expected",
             Self::AncestryUnknown => "ancestry_unknown",
+            Self::RevisionWithoutCommit => "revision_without_commit",
+            Self::OnlyErrorsHeard => "only_errors_heard",
         }
     }
 }
@@ -181,28 +190,38 @@ impl Brain {
                 findings.insert(about(
                     FindingCode::SuccessEventsDropped,
                     format!(
-                        "cluster {name} sends health checks (of {reconciler}) and no successes: \
-                         notification-controller 1.8.0 to 1.8.3 (Flux 2.8.0 to 2.8.5) drops them, and a \
-                         commit that changes nothing in a Kustomization is never told of"
+                        "cluster {name} sends what is applied (by {reconciler}) and no successes: a commit \
+                         that changes nothing in a Kustomization, or prunes alone, is never told of. Either \
+                         kustomize-controller runs with `--feature-gates=DisableCommitStatusEvent=true`, or \
+                         notification-controller 1.8.0 to 1.8.3 (Flux 2.8.0 to 2.8.5) drops them"
                     ),
-                    "upgrade Flux to 2.8.6 or later, or let the Alert's `eventSeverity` be `info` and \
-                     exclude nothing",
+                    wording::SUCCESS_REMEDY,
                 ));
             }
         }
     }
 
-    /// A Kustomization whose health was checked a while ago, where none ever succeeded.
+    /// A Kustomization that applied something a while ago and did not fail since, where none ever
+    /// succeeded.
     fn drops_successes(&self, reconcilers: &[u32], now: DateTime<Utc>) -> Option<&ObjectName> {
         let mut checked = None;
         for index in reconcilers {
             let Some(reconciler) = self.world.reconciler(*index) else { continue };
+            if reconciler.role != Role::Kustomization {
+                continue;
+            }
             for record in reconciler.incarnations.iter().flat_map(|life| &life.records) {
                 if record.latest(Kinds::SUCCEEDED).is_some() {
                     return None;
                 }
                 let health = record.latest(Kinds::HEALTH_CHECKED).map(|key| key.time());
-                if health.is_some_and(|at| now.signed_duration_since(at) > SUCCESS_WITHIN) {
+                let changed = record.latest(Kinds::PROGRESS);
+                let ended = record.latest(Kinds::TAKEN_UP) > changed;
+                let changed = changed.filter(|_| !ended).map(|key| key.time());
+                let late = |at: DateTime<Utc>, within| now.signed_duration_since(at) > within;
+                if health.is_some_and(|at| late(at, SUCCESS_WITHIN))
+                    || changed.is_some_and(|at| late(at, SUCCESS_OF_A_CHANGE_WITHIN))
+                {
                     checked = checked.or(Some(&reconciler.name));
                 }
             }
@@ -253,6 +272,26 @@ impl Brain {
         for reconciler in self.expected(name, selectors) {
             let report = self.report(reconciler, Some(name));
             let subject = &report.reconciler;
+            if self.world.lacks_all_but_errors(reconciler) {
+                findings.insert(about(
+                    FindingCode::OnlyErrorsHeard,
+                    subject,
+                    format!(
+                        "of {subject} nothing but errors was ever heard: no success turns it green"
+                    ),
+                    wording::SEVERITY_REMEDY.to_owned(),
+                ));
+            }
+            let head = reconciler.current().and_then(|current| current.head());
+            if let Some(RevisionKey::Text(text)) = head.map(|head| head.revision) {
+                let revision = self.world.revisions.text(text);
+                findings.insert(about(
+                    FindingCode::RevisionWithoutCommit,
+                    subject,
+                    format!("{subject} reports {revision}, which names no commit in full"),
+                    wording::commit_remedy(subject).to_owned(),
+                ));
+            }
             let remedy = || wording::health_checks_remedy(&reconciler.name);
             match (environment.require, report.health_checks.verdict) {
                 (Require::Healthy, Verdict::DoesNotCheck) => {
@@ -323,7 +362,9 @@ impl Brain {
                     subject: commit.to_string(),
                     message: reconciler.message.clone(),
                     remedy: "run `gitops-brain wait` in a checkout of the gitops repository, or point the \
-                             git host's push webhook at the server"
+                             git host's push webhook at the server; if that reconciler follows another \
+                             repository, name those that are expected, or let the Alert send the events of \
+                             sources"
                         .to_owned(),
                 });
             }

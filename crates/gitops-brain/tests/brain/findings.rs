@@ -155,3 +155,29 @@ fn commits_without_ancestry_are_found() {
     brain.expire(at(31));
     assert_eq!(brain.findings(at(31)), []);
 }
+
+#[test]
+fn an_alert_that_sends_errors_alone_is_found() {
+    let failed = |name: &str, reason| say(name, 0, A, reason, "it happened");
+    let found = |facts: &[Fact]| brain(policy(&[APPS]), facts).findings(at(30));
+    // A failure that only comes after something was applied, and nothing applied.
+    let with_infra = |fact: Fact| [vec![fact], healthy("infra", 0, A)].concat();
+    let checked = with_infra(failed("apps", "HealthCheckFailed"));
+    only(&found(&checked), FindingCode::OnlyErrorsHeard, APPS);
+    // One that has failed from the start has told of nothing else; but where nobody has, the Alert is it.
+    assert_eq!(found(&with_infra(failed("apps", "BuildFailed"))), []);
+    only(&found(&[failed("apps", "BuildFailed")]), FindingCode::OnlyErrorsHeard, APPS);
+    let recovered = [healthy("apps", 1, A), checked].concat();
+    assert_eq!(found(&recovered), []);
+}
+
+#[test]
+fn revisions_that_name_no_commit_are_found() {
+    let digest = format!("latest@sha256:{}", "1".repeat(64));
+    let facts = healthy("apps", 0, &digest);
+    let found = brain(policy(&[APPS]), &facts).findings(at(30));
+    only(&found, FindingCode::RevisionWithoutCommit, APPS);
+    assert!(found.iter().all(|one| one.remedy.contains("--revision=BRANCH@sha1:COMMIT")));
+    let named = [facts, healthy("apps", 1, A)].concat();
+    assert_eq!(brain(policy(&[APPS]), &named).findings(at(30)), []);
+}

@@ -55,8 +55,8 @@ fn why_a_reconciler_stands_where_it_does() {
         ),
         (&[applied(B, 1)], "apps is applying B"),
         (
-            &[applied(A, 0), checked(A, 0), applied(B, 1)],
-            "apps has applied B; its health checks are running",
+            &[applied(A, 0), checked(A, 0), succeeded(A, 0), applied(B, 1)],
+            "apps has applied B; no result of its health checks was reported yet",
         ),
         (
             &[succeeded(B, 1)],
@@ -146,6 +146,7 @@ fn what_was_said_before_the_definition_changed_is_told_apart() {
         configured(1),
         say("root", 1, B, "Progressing", CHECKED),
         say("apps", 2, B, "Progressing", CHECKED),
+        succeeded(B, 2),
         configured(3),
     ];
     let both = policy(&[APPS, "staging/Kustomization/flux-system/root"]);
@@ -211,7 +212,8 @@ fn what_can_be_done_about_it_is_told() {
     let deleted = say("apps", 9, A, "ReconciliationSucceeded", "Deployment/shop/web deleted");
     let other = say("infra", 1, A, "Progressing", CHECKED);
     let trouble = say_as("GitRepository", "repo", "r", 9, A, "GitOperationFailed", "cannot clone");
-    let cases: [(&[Fact], Reason, &str); 9] = [
+    let digest = "latest@sha256:1111111111111111111111111111111111111111111111111111111111111111";
+    let cases: [(&[Fact], Reason, &str); 10] = [
         (&[other], Reason::NeverHeard, "check the name, and that an Alert of cluster staging"),
         (
             &[applied(B, 1), succeeded(B, 1)],
@@ -220,6 +222,7 @@ fn what_can_be_done_about_it_is_told() {
         ),
         (&[succeeded(B, 1)], Reason::HealthUnproved, "declare `health_checks = \"enabled\"`"),
         (&[applied(A, 1)], Reason::AncestryUnknown, "send the commit objects"),
+        (&[applied(digest, 1)], Reason::NoCommit, "--revision=BRANCH@sha1:COMMIT"),
         (&[applied(B, 1), applied(A, 2), ancestry()], Reason::RolledBack, "push a commit that"),
         (
             &[applied(A, 2), history(&[(A, &[]), (B, &[])])],
@@ -254,6 +257,41 @@ fn long_words_of_flux_are_cut() {
     // What is longer still is not kept whole.
     let (_, kept) = failed(&"ä".repeat(9_000));
     assert_eq!(kept.len(), MAX_MESSAGE_BYTES);
+}
+
+#[test]
+fn what_is_never_heard_of_a_reconciler_is_told() {
+    let told = |facts: &[Fact]| {
+        let status = status(policy(&[APPS]), facts, 60);
+        (status.reason, short(&status.message), status.remedy.unwrap_or_default())
+    };
+    let checked = say("apps", 1, A, "Progressing", CHECKED);
+    let failed = |commit, reason| say("apps", 1, commit, reason, "it happened");
+    let (gate, severity) = ("DisableCommitStatusEvent", "eventSeverity: info");
+    // It applied several commits, or checked one, and told of no success.
+    let silent: [(&[Fact], Reason); 3] = [
+        (&[ancestry(), applied(A, 1), checked.clone()], Reason::Waiting),
+        (&[ancestry(), applied(A, 1), checked.clone(), applied(B, 2)], Reason::CheckingHealth),
+        (&[ancestry(), applied(A, 1), applied(B, 2)], Reason::Applying),
+    ];
+    for (facts, reason) in silent {
+        let (found, message, remedy) = told(facts);
+        assert_eq!(found, reason);
+        assert!(message.contains(gate) && remedy.contains(gate), "{message}: {remedy}");
+        let (_, message, remedy) = told(&[facts, &[succeeded(A, 1)]].concat());
+        assert!(!message.contains(gate) && !remedy.contains(gate), "{message}: {remedy}");
+    }
+    // It told of errors alone. One that has not applied anything yet can have no other.
+    let (_, message, remedy) = told(&[ancestry(), failed(A, "BuildFailed")]);
+    assert!(
+        message.contains("nothing but errors") && remedy.contains(severity),
+        "{message}: {remedy}"
+    );
+    let (_, _, remedy) = told(&[failed(B, "HealthCheckFailed")]);
+    assert!(remedy.contains(severity), "{remedy}");
+    assert_eq!(told(&[failed(B, "BuildFailed")]).2, "");
+    let (_, message, _) = told(&[ancestry(), applied(A, 0), failed(A, "BuildFailed")]);
+    assert!(!message.contains("nothing but errors"), "{message}");
 }
 
 /// What is the same but for times has the same version, and nothing else has.

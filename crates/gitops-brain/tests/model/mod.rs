@@ -366,7 +366,7 @@ impl<'a> Model<'a> {
                 && name.cluster() == own
                 && !self.is_unrelated(name, query.commit)
                 || selectors.iter().any(|selector| selector.is_pattern() && selector.matches(name));
-            if selected && self.joins_by_itself(name) {
+            if selected && self.joins_by_itself(name) && !self.follows_another(name, query.commit) {
                 names.insert(name.clone());
             }
         }
@@ -375,7 +375,10 @@ impl<'a> Model<'a> {
         let known = self.reconcilers();
         let unmatched = selectors.iter().filter(|selector| selector.is_pattern()).any(|pattern| {
             let matched = known.iter().any(|name| {
-                pattern.matches(name) && self.joins_by_itself(name) && !self.is_removed(name)
+                pattern.matches(name)
+                    && self.joins_by_itself(name)
+                    && !self.is_removed(name)
+                    && !self.follows_another(name, query.commit)
             });
             let silent = heard.iter().any(|cluster| {
                 pattern.matches_cluster(cluster)
@@ -472,6 +475,39 @@ impl<'a> Model<'a> {
             && revisions.keys().all(|on| {
                 self.commit_of(on).is_some_and(|other| self.graph.are_strangers(other, commit))
             })
+    }
+
+    /// Whether the sources of a reconciler had none of the commits that the sources of a commit had, and
+    /// nothing relates them to it, though something is known of what it descends from.
+    fn follows_another(&self, name: &ObjectName, commit: CommitId) -> bool {
+        let related = |other: CommitId| {
+            let contains = |one, other| self.graph.relation(one, other) == Some(true);
+            contains(other, commit) || contains(commit, other)
+        };
+        let lately = self.commits_lately(name);
+        let told = self.graph.complete.contains(&commit)
+            || self.graph.contains.get(&commit).is_some_and(|ancestors| !ancestors.is_empty());
+        if lately.is_empty() || lately.iter().any(|other| related(*other)) || !told {
+            return false;
+        }
+        let named = self.named_source(name);
+        let sources: Vec<(&ObjectName, BTreeSet<CommitId>)> =
+            self.sources(name.cluster()).map(|source| (source, self.had(source))).collect();
+        let all = |wanted: &dyn Fn(&ObjectName, &BTreeSet<CommitId>) -> bool| {
+            let wanted = sources.iter().filter(|(source, had)| wanted(source, had));
+            wanted.flat_map(|(_, had)| had.iter().copied()).collect::<BTreeSet<CommitId>>()
+        };
+        let theirs = all(&|source, had| {
+            !had.is_disjoint(&lately) && named.is_none_or(|named| named == source)
+        });
+        let ours = all(&|_, had| {
+            had.iter().any(|other| self.graph.relation(*other, commit) == Some(true))
+        });
+        !theirs.is_empty()
+            && !ours.is_empty()
+            && theirs.is_disjoint(&ours)
+            && lately.is_disjoint(&ours)
+            && !theirs.iter().any(|other| related(*other))
     }
 
     fn is_removed(&self, name: &ObjectName) -> bool {
@@ -1004,6 +1040,9 @@ impl<'a> Model<'a> {
             return if interrupted { Reason::Interrupted } else { Reason::Waiting };
         }
         if let Some((_, on)) = last_elsewhere {
+            if matches!(on, At::Other(_)) {
+                return Reason::NoCommit;
+            }
             if self.contains(on, commit).is_none() {
                 return Reason::AncestryUnknown;
             }
@@ -1035,38 +1074,50 @@ impl<'a> Model<'a> {
     /// The sources of a reconciler: the one that it named last; else those that had a commit which is
     /// among the sixteen that it took up last; else those of its namespace.
     fn sources_of(&self, of: &ObjectName) -> Vec<&'a ObjectName> {
-        let all = || {
-            self.seen.keys().copied().filter(|name| {
-                name.cluster() == of.cluster()
-                    && matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket")
-            })
-        };
+        let all = || self.sources(of.cluster());
+        if let Some(named) = self.named_source(of) {
+            return all().filter(|name| *name == named).collect();
+        }
+        let lately = self.commits_lately(of);
+        let had_one = |name: &&ObjectName| !self.had(name).is_disjoint(&lately);
+        if all().any(|name| had_one(&name)) {
+            return all().filter(had_one).collect();
+        }
+        all().filter(|name| name.namespace() == of.namespace()).collect()
+    }
+
+    /// The sources of a cluster.
+    fn sources<'b>(&'b self, cluster: &'b str) -> impl Iterator<Item = &'a ObjectName> + 'b {
+        self.seen.keys().copied().filter(move |name| {
+            name.cluster() == cluster
+                && matches!(name.kind(), "GitRepository" | "OCIRepository" | "Bucket")
+        })
+    }
+
+    /// The source that a reconciler named last.
+    fn named_source(&self, of: &ObjectName) -> Option<&'a ObjectName> {
         let named = self.current(of).into_iter().filter_map(|seen| {
             let related = seen.said.related_object.as_ref()?;
             Some(((seen.key.0, seen.key.1), &related.object))
         });
-        if let Some((_, named)) = named.max() {
-            return all().filter(|name| *name == named).collect();
-        }
+        named.max().map(|(_, named)| named)
+    }
+
+    /// The commits among the sixteen revisions that a reconciler took up last.
+    fn commits_lately(&self, of: &ObjectName) -> BTreeSet<CommitId> {
         let mut taken_up: Vec<_> = self
             .revisions(of)
             .into_iter()
             .filter_map(|(on, seen)| Some((newest(&seen, TAKEN_UP)?, on)))
             .collect();
         taken_up.sort();
-        let lately: BTreeSet<_> =
-            taken_up.iter().rev().take(16).filter_map(|(_, on)| self.commit_of(on)).collect();
-        let had_one = |name: &&ObjectName| {
-            self.all(name).iter().any(|seen| {
-                let commit = seen.said.commit();
-                seen.said.severity != Severity::Error
-                    && commit.is_some_and(|commit| lately.contains(&commit))
-            })
-        };
-        if all().any(|name| had_one(&name)) {
-            return all().filter(had_one).collect();
-        }
-        all().filter(|name| name.namespace() == of.namespace()).collect()
+        taken_up.iter().rev().take(16).filter_map(|(_, on)| self.commit_of(on)).collect()
+    }
+
+    /// The commits that a source had.
+    fn had(&self, source: &ObjectName) -> BTreeSet<CommitId> {
+        let told = self.all(source).iter().filter(|seen| seen.said.severity != Severity::Error);
+        told.filter_map(|seen| seen.said.commit()).collect()
     }
 
     fn source_is_in_trouble(&self, of: &ObjectName) -> bool {

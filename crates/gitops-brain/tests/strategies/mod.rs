@@ -438,13 +438,14 @@ fn words_of_helm(said: &Said, form: u8) -> Words {
 }
 
 fn of_source() -> impl Strategy<Value = Fact> {
-    (0_i64..12, any::<bool>(), any::<bool>(), 0..COMMITS).prop_map(
-        |(second, second_cluster, failed, seen)| {
+    let name = prop_oneof![2 => Just("repo"), 1 => Just("other")];
+    (0_i64..12, any::<bool>(), any::<bool>(), 0..COMMITS, name).prop_map(
+        |(second, second_cluster, failed, seen, name)| {
             let timestamp = start() + TimeDelta::seconds(second);
             let mut body = json!({
                 "involvedObject": {
-                    "kind": "GitRepository", "namespace": "flux-system", "name": "repo",
-                    "uid": "uid-repo", "resourceVersion": (second * 100).to_string(),
+                    "kind": "GitRepository", "namespace": "flux-system", "name": name,
+                    "uid": format!("uid-{name}"), "resourceVersion": (second * 100).to_string(),
                 },
                 "severity": if failed { "error" } else { "info" },
                 "timestamp": timestamp.to_rfc3339(),

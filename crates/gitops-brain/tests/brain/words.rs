@@ -271,7 +271,7 @@ fn what_is_never_heard_of_a_reconciler_is_told() {
     // It applied several commits, or checked one, and told of no success.
     let silent: [(&[Fact], Reason); 3] = [
         (&[ancestry(), applied(A, 1), checked.clone()], Reason::Waiting),
-        (&[ancestry(), applied(A, 1), checked.clone(), applied(B, 2)], Reason::CheckingHealth),
+        (&[ancestry(), applied(A, 1), checked, applied(B, 2)], Reason::CheckingHealth),
         (&[ancestry(), applied(A, 1), applied(B, 2)], Reason::Applying),
     ];
     for (facts, reason) in silent {

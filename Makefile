@@ -204,9 +204,13 @@ NODE_HOME := $(CURDIR)/target/node
 # The Node package's tool builds for a target by name. With the same for the wheel, both share what others wrote.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
+# Files of an sdist carry one and the same old time, so that Cargo would take its last build for fresh.
+OURS := gitops-brain gitops-brain-bindings gitops-brain-python
+
 .PHONY: wheels
 wheels: $(call alone,venv) ## Build the Python package: an sdist, and of it a wheel for this platform.
 	rm -rf $(WHEELS)
+	$(CARGO) clean --quiet --locked --release --target $(HOST) $(OURS:%=--package %)
 	cd bindings/python && $(VENV)/bin/maturin build --quiet --release --sdist --out $(WHEELS) \
 		--target $(HOST) --target-dir $(CURDIR)/target
 

@@ -462,14 +462,14 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Whether something counts that was said at a key, of an attempt that began at a second or before.
-    pub(crate) fn counts(&self, key: OrderKey, began: u32) -> bool {
+    /// Whether something counts that was said at a key, of an attempt that began at a second.
+    pub(crate) fn counts(&self, key: OrderKey, began: impl FnOnce() -> u32) -> bool {
         self.after.is_none_or(|after| key > after)
             && self.changed_by_parent.is_none_or(|parent| {
                 // An attempt that began before the parent's did has an older resourceVersion: they
                 // are counted through in a whole cluster.
                 let is_older = key.version() != 0 && key.version() <= parent.version();
-                key > parent && !is_older && began >= parent.seconds()
+                key > parent && !is_older && began() >= parent.seconds()
             })
     }
 }
@@ -512,7 +512,7 @@ impl Record {
 
     /// The newest of some kinds, if it counts.
     pub(crate) fn latest_counting(&self, kinds: Kinds, cut: Cut) -> Option<OrderKey> {
-        self.latest(kinds).filter(|key| cut.counts(*key, self.began(*key)))
+        self.latest(kinds).filter(|key| cut.counts(*key, || self.began(*key)))
     }
 
     /// When the attempt that said something at a key began, in seconds: what it says it took tells, and
@@ -1170,9 +1170,12 @@ impl Reconciler {
         self.incarnations.iter().max_by(|a, b| (a.newest, &a.uid).cmp(&(b.newest, &b.uid)))
     }
 
-    /// The newest proof at the revision that it took up last, and when the attempt began that told it.
+    /// The newest proof at the revision that it took up last, and when the attempt began that told it:
+    /// which matters only if a parent can change the reconciler itself.
     pub(crate) fn head_key(&self) -> Option<(OrderKey, u32)> {
-        self.current()?.newest_first().next().map(|(record, key)| (key, record.began(key)))
+        let (record, key) = self.current()?.newest_first().next()?;
+        let has_parents = !self.parents.is_empty();
+        Some((key, if has_parents { record.began(key) } else { key.seconds() }))
     }
 
     /// Which incarnation counts, and whether it is deleted.

@@ -381,7 +381,7 @@ impl<'a> Snapshot<'a> {
                         && head
                             .marks
                             .iter()
-                            .any(|mark| !cut.counts(mark.key(), head.began(mark.key())))
+                            .any(|mark| !cut.counts(mark.key(), || head.began(mark.key())))
                 }))
     }
 

@@ -321,8 +321,7 @@ impl World {
             let key = OrderKey::of(observation, Some(proof));
             let said_last = incarnation.said_alike(observation, Some(proof));
             let repeats = incarnation.repeats(proof, key, revision, text, said_last);
-            let taken_up = head.taken_up()?;
-            let head = Some((taken_up, head.began(taken_up)));
+            let head = Some(reconciler.head_key()?);
             let now = (key, key.seconds().saturating_sub(observation.took_seconds()));
             let cluster = self.clusters.get(reconciler.cluster as usize)?;
             let stands = cluster.first_heard <= fact.at
@@ -557,7 +556,7 @@ impl World {
         });
         changes.any(|key| {
             let cut = Cut { changed_by_parent: Some(key), ..Cut::default() };
-            cut.counts(before.0, before.1) != cut.counts(now.0, now.1)
+            cut.counts(before.0, || before.1) != cut.counts(now.0, || now.1)
         })
     }
 

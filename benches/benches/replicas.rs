@@ -1,5 +1,5 @@
-//! Two servers on one PostgreSQL database: how long after an event came to the one, who waits at the other
-//! is told; beside one who waits at the same server.
+//! Two servers on one PostgreSQL database: how long a client that waits at one server needs to get its answer
+//! after the other server received the event, beside a client that waits at the server which received it.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -40,7 +40,9 @@ fn main() {
         .collect();
     let clients: Vec<_> = servers.iter().map(|server| server.client().unwrap()).collect();
     let [one, other] = &clients[..] else { return };
-    println!("from sending an event to one server until the answer to who waits, {ROUNDS} rounds:");
+    println!(
+        "from sending an event to one server until the waiting client has its answer, {ROUNDS} rounds:"
+    );
     for (name, waits, offset) in [("at the same", one, 0), ("at the other", other, ROUNDS)] {
         let mut took: Vec<_> =
             (0..ROUNDS).map(|n| round(one, waits, &staging, offset + n)).collect();

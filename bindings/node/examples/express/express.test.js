@@ -179,7 +179,7 @@ for (const [colour, change, outcome] of [
   ['green', {}, 'succeeded'],
   ['red', red, 'failed'],
 ]) {
-  test(`an event at one worker turns the one who waits at the other ${colour}`, async () => {
+  test(`an event that one worker receives answers ${colour} to a client that waits at another`, async () => {
     const { flux, ci } = clients
     const commit = commitOf(colour)
     await ci.register(commit, colour, { labels: { app: 'shop' } })

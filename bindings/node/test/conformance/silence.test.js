@@ -221,7 +221,7 @@ test('a transition that is not expected, or is missing, is a problem', () => {
   assert.ok(count > 100)
 })
 
-test('a truth that does not support what is told is a problem', () => {
+test('a healthy status that the truth of the API server does not support is a problem', () => {
   const scenarios = new Map(casesOf(files, 'scenarios').map((each) => [each.id, each]))
   const checkAll = (value) => {
     const truth = new Truth(value)

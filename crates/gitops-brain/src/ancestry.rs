@@ -455,6 +455,11 @@ impl CommitGraph {
         true
     }
 
+    /// Whether one of two commits is known to contain the other.
+    pub(crate) fn related(&self, one: CommitIndex, other: CommitIndex) -> bool {
+        self.contains(one, other) || self.contains(other, one)
+    }
+
     /// Whether anything that a commit descends from is known, or that it is a root.
     pub(crate) fn knows_parents(&self, commit: CommitIndex) -> bool {
         let node = self.nodes.get(commit.get());

@@ -369,9 +369,9 @@ impl Replaced {
                 vacant.insert(None);
                 false
             }
-            Entry::Occupied(mut kept) => {
-                let newest = (*kept.get()).max(Some(newest));
-                kept.insert(newest);
+            // What is noted later is older.
+            Entry::Occupied(kept) => {
+                kept.into_mut().get_or_insert(newest);
                 true
             }
         }

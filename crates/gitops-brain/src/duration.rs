@@ -62,9 +62,7 @@ fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() || text.is_empty() {
-        let (number, tail) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit())?)?;
-        let (unit, tail) =
-            tail.split_at_checked(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()))?;
+        let (number, unit, tail) = split_part(rest)?;
         let milliseconds: u64 = match unit {
             "ms" => 1,
             "s" => 1_000,
@@ -80,6 +78,15 @@ fn parse(text: &str) -> Option<Duration> {
     (total <= MAX).then_some(total)
 }
 
+/// The first number of a duration, its unit, and what follows.
+fn split_part(text: &str) -> Option<(&str, &str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, rest) = text.split_at_checked(end)?;
+    let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at_checked(end)?;
+    Some((number, unit, rest))
+}
+
 /// The whole seconds of a duration that Go wrote (`time.Duration.String`), as `1m2.5s` or `342.1ms`; what
 /// follows it is not read.
 pub(crate) fn seconds_of_go(text: &str) -> Option<u32> {
@@ -87,10 +94,7 @@ pub(crate) fn seconds_of_go(text: &str) -> Option<u32> {
     let mut rest = text.get(..end)?;
     let mut seconds: u32 = 0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at_checked(digits)?;
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(unit)?;
+        let (number, unit, tail) = split_part(rest)?;
         let size = match unit {
             "h" => 3600,
             "m" => 60,

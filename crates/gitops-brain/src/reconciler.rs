@@ -86,6 +86,11 @@ impl OrderKey {
         (self.bits() >> 3) as u64
     }
 
+    /// The second in which something began that took so many seconds until here.
+    pub(crate) fn began(self, took: u32) -> u32 {
+        self.seconds().saturating_sub(took)
+    }
+
     fn rank(self) -> u8 {
         (self.bits() & 7) as u8
     }
@@ -524,8 +529,7 @@ impl Record {
         let keys = said.flatten().filter(by_it).chain([key]);
         let began = |said: OrderKey| {
             let here = self.marks.iter().filter(|mark| mark.key() == said);
-            let took = here.map(|mark| mark.took()).max().unwrap_or(0);
-            said.seconds().saturating_sub(took)
+            said.began(here.map(|mark| mark.took()).max().unwrap_or(0))
         };
         keys.map(began).min().unwrap_or_default()
     }

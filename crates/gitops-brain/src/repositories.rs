@@ -1,6 +1,6 @@
 //! Which reconcilers of a cluster follow the repository of a commit, as far as its sources tell.
 
-use std::collections::HashSet;
+use std::{cell::OnceCell, collections::HashSet};
 
 use crate::{
     ancestry::CommitIndex,
@@ -14,11 +14,14 @@ pub(crate) struct Repositories<'a> {
     world: &'a World,
     cluster: &'a Cluster,
     commit: CommitIndex,
+    /// All commits that the sources of the commit had: made when it is first asked for, for most
+    /// reconcilers are related to the commit.
+    ours: OnceCell<HashSet<CommitIndex>>,
 }
 
 impl<'a> Repositories<'a> {
     pub(crate) fn new(world: &'a World, cluster: &'a Cluster, commit: CommitIndex) -> Self {
-        Self { world, cluster, commit }
+        Self { world, cluster, commit, ours: OnceCell::new() }
     }
 
     /// Whether a reconciler follows another repository than that of the commit.
@@ -28,9 +31,7 @@ impl<'a> Repositories<'a> {
     /// one repository have had a commit in common, once both have fetched while they were heard.
     pub(crate) fn is_another(&self, reconciler: &Reconciler) -> bool {
         let graph = &self.world.graph;
-        let is_related = |other: CommitIndex| {
-            graph.contains(other, self.commit) || graph.contains(self.commit, other)
-        };
+        let is_related = |other| graph.related(other, self.commit);
         let Some(current) = reconciler.current() else { return false };
         let lately = self.world.commits_lately(current);
         if lately.is_empty()
@@ -44,12 +45,14 @@ impl<'a> Repositories<'a> {
             let had_one = lately.iter().any(|commit| source.seen.contains_key(commit));
             had_one && named.is_none_or(|named| named == name)
         });
-        let ours = self.commits_of(|_, source| {
-            source.seen.keys().any(|commit| graph.contains(*commit, self.commit))
+        let ours = self.ours.get_or_init(|| {
+            self.commits_of(|_, source| {
+                source.seen.keys().any(|commit| graph.contains(*commit, self.commit))
+            })
         });
         !theirs.is_empty()
             && !ours.is_empty()
-            && theirs.is_disjoint(&ours)
+            && theirs.is_disjoint(ours)
             && lately.iter().all(|commit| !ours.contains(commit))
             && !theirs.iter().any(|commit| is_related(*commit))
     }

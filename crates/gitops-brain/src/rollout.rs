@@ -334,7 +334,7 @@ impl<'a> View<'a> {
         let world = self.world;
         let commit = world.graph.find(&self.query.commit);
         let incarnation = reconciler.current();
-        let own = || world.newest_at(incarnation?, commit?).into_iter().next();
+        let own = || world.records_at(incarnation?, commit?).max_by_key(|record| record.order());
         let record = assessment.record.or_else(own);
         let earliest =
             |kinds| record.and_then(|record| record.earliest(kinds)).map(|key| key.time());
@@ -542,8 +542,7 @@ pub(crate) fn unmatched(
 
 /// Whether any reconciler of a cluster was heard of. One that only told of its sources has some too.
 fn has_reconcilers(world: &World, cluster: &Cluster) -> bool {
-    let mut reconcilers = cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index));
-    reconcilers.any(Reconciler::is_known)
+    world.reconcilers_in(cluster).any(Reconciler::is_known)
 }
 
 /// A `HelmRelease` whose events name no commit says nothing about one. Its parent does.
@@ -598,7 +597,7 @@ fn is_unrelated(world: &World, name: &ObjectName, commit: Option<CommitIndex>) -
     if incarnation
         .head()
         .and_then(|head| world.commit_of(head.revision))
-        .is_some_and(|head| graph.contains(head, commit) || graph.contains(commit, head))
+        .is_some_and(|head| graph.related(head, commit))
     {
         return false;
     }

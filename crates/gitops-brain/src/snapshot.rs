@@ -99,8 +99,7 @@ impl<'a> Snapshot<'a> {
         for (name, source) in &cluster.sources {
             self.source(name, source, cluster.last_heard_at());
         }
-        let mut reconcilers: Vec<_> =
-            cluster.reconcilers.iter().filter_map(|index| world.reconciler(*index)).collect();
+        let mut reconcilers: Vec<_> = world.reconcilers_in(cluster).collect();
         reconcilers.sort_by(|a, b| a.name.cmp(&b.name));
         for reconciler in &reconcilers {
             self.reconciler(reconciler);
@@ -557,11 +556,8 @@ impl<'a> Snapshot<'a> {
 /// that they are less than all that one writes of as long a time.
 fn took_message(observation: &Observation, seconds: u32) -> Box<str> {
     let [checked, finished] = TOOK;
-    match (seconds, observation.health_check_passed) {
-        (0, _) => "".into(),
-        (_, true) => format!("{checked}0{seconds}s").into(),
-        (_, false) => format!("{finished}0{seconds}s").into(),
-    }
+    let begin = if observation.health_check_passed { checked } else { finished };
+    if seconds == 0 { "".into() } else { format!("{begin}0{seconds}s").into() }
 }
 
 /// Whether a line is the newest by which a reconciler created or configured an object.

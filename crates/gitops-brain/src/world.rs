@@ -194,6 +194,14 @@ impl World {
         self.reconcilers.get(index as usize)
     }
 
+    /// The reconcilers of a cluster.
+    pub(crate) fn reconcilers_in<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+    ) -> impl Iterator<Item = &'a Reconciler> {
+        cluster.reconcilers.iter().filter_map(|index| self.reconciler(*index))
+    }
+
     pub(crate) fn find(&self, name: &ObjectName) -> Option<ReconcilerIndex> {
         self.reconciler_index.get(name).copied()
     }
@@ -322,7 +330,7 @@ impl World {
             let said_last = incarnation.said_alike(observation, Some(proof));
             let repeats = incarnation.repeats(proof, key, revision, text, said_last);
             let head = Some(reconciler.head_key()?);
-            let now = (key, key.seconds().saturating_sub(observation.took_seconds()));
+            let now = (key, key.began(observation.took_seconds()));
             let cluster = self.clusters.get(reconciler.cluster as usize)?;
             let stands = cluster.first_heard <= fact.at
                 && reconciler.current().is_some_and(|current| current.uid == incarnation.uid)
@@ -476,7 +484,7 @@ impl World {
         };
         let uid = if rules::INCARNATION { &*observation.uid } else { "" };
         let changed = reconciler.incarnation(uid, key).insert(observation, &seen);
-        let now = (key, key.seconds().saturating_sub(observation.took_seconds()));
+        let now = (key, key.began(observation.took_seconds()));
         if back || stood != reconciler.stands() || self.counts_anew(index, revision, head, now) {
             Changed::Knowledge
         } else if heard {
@@ -747,14 +755,11 @@ impl World {
     /// either it told of a failure that only comes after something was applied, or of no reconciler in its
     /// cluster anything else was heard. So its Alert sends errors alone.
     pub(crate) fn lacks_all_but_errors(&self, reconciler: &Reconciler) -> bool {
-        let others = || {
-            let cluster = self.clusters.get(reconciler.cluster as usize);
-            let indices = cluster.into_iter().flat_map(|cluster| &cluster.reconcilers);
-            indices.filter_map(|index| self.reconciler(*index))
-        };
+        let cluster = self.clusters.get(reconciler.cluster as usize);
+        let mut others = cluster.into_iter().flat_map(|cluster| self.reconcilers_in(cluster));
         reconciler.tells_only_errors()
             && (reconciler.lacks_its_changes()
-                || others().all(|other| !other.has_said(Severity::Info)))
+                || others.all(|other| !other.has_said(Severity::Info)))
     }
 
     /// The commits of the newest revisions of an incarnation.

@@ -227,26 +227,19 @@ impl Flux {
         for alert in &alerts {
             doubt_alert(alert, &mut findings);
         }
-        let mut sends_successes = true;
-        for deployment in &self.deployments {
-            if deployment.metadata.name.starts_with("kustomize-controller")
-                && deployment.spec.sets_gate(NO_SUCCESSES)
-            {
-                sends_successes = false;
-                let subject = name("Deployment", &deployment.metadata);
-                findings.push(Finding::new(
-                    "success_events_disabled",
-                    &*subject,
-                    format!(
-                        "{subject} runs with the feature gate {NO_SUCCESSES}: a commit that changes nothing \
-                         in a Kustomization, or prunes alone, is never told of"
-                    ),
-                    format!("take `{NO_SUCCESSES}=true` out of its `--feature-gates`"),
-                ));
-            }
+        let silent: Vec<_> = self
+            .deployments
+            .iter()
+            .filter(|deployment| {
+                deployment.metadata.name.starts_with("kustomize-controller")
+                    && deployment.spec.sets_gate(NO_SUCCESSES)
+            })
+            .collect();
+        for deployment in &silent {
+            doubt_silent_controller(deployment, &mut findings);
         }
+        let told = Told { cluster, alerts: &alerts, reports, sends_successes: silent.is_empty() };
         for kustomization in &self.kustomizations {
-            let told = Told { cluster, alerts: &alerts, reports, sends_successes };
             doubt_kustomization(kustomization, &told, &mut findings);
         }
         findings
@@ -334,6 +327,19 @@ fn doubt_alert(alert: &Object<Alert>, findings: &mut Vec<Finding>) {
             "take `exclusionList` and `inclusionList` out, or give other receivers an Alert of their own",
         );
     }
+}
+
+fn doubt_silent_controller(deployment: &Object<Deployment>, findings: &mut Vec<Finding>) {
+    let subject = name("Deployment", &deployment.metadata);
+    findings.push(Finding::new(
+        "success_events_disabled",
+        &*subject,
+        format!(
+            "{subject} runs with the feature gate {NO_SUCCESSES}: a commit that changes nothing in a \
+             Kustomization, or prunes alone, is never told of"
+        ),
+        format!("take `{NO_SUCCESSES}=true` out of its `--feature-gates`"),
+    ));
 }
 
 fn doubt_kustomization(

@@ -186,7 +186,7 @@ impl Brain {
                      own",
                 ));
             }
-            if let Some(reconciler) = self.drops_successes(&cluster.reconcilers, now) {
+            if let Some(reconciler) = self.drops_successes(cluster, now) {
                 findings.insert(about(
                     FindingCode::SuccessEventsDropped,
                     format!(
@@ -203,10 +203,13 @@ impl Brain {
 
     /// A Kustomization that applied something a while ago and did not fail since, where none ever
     /// succeeded.
-    fn drops_successes(&self, reconcilers: &[u32], now: DateTime<Utc>) -> Option<&ObjectName> {
+    fn drops_successes<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        now: DateTime<Utc>,
+    ) -> Option<&'a ObjectName> {
         let mut checked = None;
-        for index in reconcilers {
-            let Some(reconciler) = self.world.reconciler(*index) else { continue };
+        for reconciler in self.world.reconcilers_in(cluster) {
             if reconciler.role != Role::Kustomization {
                 continue;
             }
